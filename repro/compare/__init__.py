@@ -1,0 +1,1 @@
+"""Differences between locks and between measurements; pure."""

@@ -1,0 +1,1 @@
+"""What knows a package manager: inputs to lock part, lock part to layers."""

@@ -1,0 +1,1 @@
+"""Debian packages: apt resolves, mmdebstrap installs."""

@@ -1,0 +1,1 @@
+"""Python packages: uv or pip-tools resolves, wheels become layers."""

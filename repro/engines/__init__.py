@@ -1,0 +1,1 @@
+"""What runs a command inside an image."""

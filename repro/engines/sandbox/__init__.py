@@ -1,0 +1,1 @@
+"""The rootless engine: bubblewrap over unpacked layers."""

@@ -1,0 +1,1 @@
+"""Deterministic layers, image configuration, archives."""

@@ -1,0 +1,1 @@
+"""Text to lock and back; pure."""

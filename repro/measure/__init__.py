@@ -1,0 +1,1 @@
+"""Bytes to metrics and tables; pure."""

@@ -1,0 +1,1 @@
+"""The nouns: frozen, keyword-only, holding tuples. No input or output."""

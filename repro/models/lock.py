@@ -1,0 +1,125 @@
+"""Locks: what an environment is made of, by content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA = 1
+"""Version of every format that is written below lockfiles/ and baseline/."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deb:
+    """One locked Debian package: a stanza of `apt.lock`.
+
+    `filename` is the path below the archive's root (`pool/…`), `archive` the archive's name
+    (`debian`, `debian-security`), `size` bytes, `sha256` hex. `fields` are the remaining
+    control fields that apt needs to install it, in canonical order.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    filename: str
+    size: int
+    sha256: str
+    archive: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceBuild:
+    """How a source distribution becomes a wheel: hashed build requirements, and the result."""
+
+    requires: tuple[PipArtifact, ...]
+    wheel: str
+    """File name of the built wheel."""
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipArtifact:
+    """One locked file of a Python package index; `name` is normalised (PEP 503)."""
+
+    name: str
+    version: str
+    filename: str
+    size: int
+    sha256: str
+    index: str = "default"
+    """Alias of the index it came from; never an address."""
+    build: SourceBuild | None = None
+    """For a source distribution only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """Where a resolution came from; part of no key. For a suite: InRelease hash, date, signer."""
+
+    source: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seal:
+    """`repro.lock`: binds the inputs to the locks.
+
+    `inputs` are (input name, sha256 of its parsed content); `locks` are (file name, sha256 of
+    its bytes). Both sorted.
+    """
+
+    platform: str
+    suite: str
+    python: str
+    inputs: tuple[tuple[str, str], ...]
+    locks: tuple[tuple[str, str], ...]
+    pip: tuple[PipArtifact, ...]
+    system_site_packages: bool = False
+    allow_overlap: tuple[str, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """A whole environment: every package by content, and the seal that binds it.
+
+    `key` (the environment key) is computed by `repro.locks.seal.environment_key`.
+    """
+
+    debs: tuple[Deb, ...]
+    pip: tuple[PipArtifact, ...]
+    seal: Seal
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockState:
+    """Whether a lock still fits: changed inputs make it stale, changed files edited."""
+
+    stale: tuple[str, ...] = ()
+    """Names of the inputs that changed, were added or were removed."""
+    edited: tuple[str, ...] = ()
+    """Names of the lock files that no longer match the seal."""
+
+    @property
+    def fresh(self) -> bool:
+        """Neither stale nor edited."""
+        return not self.stale and not self.edited
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageChange:
+    """One package that differs between two locks; None: absent on that side."""
+
+    ecosystem: str
+    """"apt", "pip", "python" or "base"."""
+    name: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockDiff:
+    """All changes between two locks, sorted by ecosystem and name."""
+
+    changes: tuple[PackageChange, ...]

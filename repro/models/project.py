@@ -1,0 +1,176 @@
+"""The project as its user declares it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PLATFORM = "linux-amd64"
+"""The one platform that this release locks and runs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """A Debian release that can be bootstrapped, and the interpreters it has."""
+
+    name: str
+    pythons: tuple[str, ...]
+
+
+SUITES: tuple[Suite, ...] = (
+    Suite(name="bullseye", pythons=("3.9", "2.7")),
+    Suite(name="bookworm", pythons=("3.11",)),
+    Suite(name="trixie", pythons=("3.13",)),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AptRequest:
+    """One line of apt.txt: a package, and the version asked for (None: any)."""
+
+    name: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}={self.version}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequirementSet:
+    """The pip requirements of one input file, parsed.
+
+    `path` is relative to the project, POSIX. `lines` are PEP 508 requirements in canonical
+    form, sorted, with `--hash=` options kept; `constraint` says whether the file only
+    constrains (`-c`).
+    """
+
+    path: str
+    lines: tuple[str, ...]
+    constraint: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """What must be locked: the inputs of a snapshot."""
+
+    suite: str
+    python: str
+    apt: tuple[AptRequest, ...] = ()
+    apt_source: str = "repro.toml"
+    """The file that `apt` came from, for messages."""
+    pip: tuple[RequirementSet, ...] = ()
+    resolver: str = "uv"
+    system_site_packages: bool = False
+    allow_overlap: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one run may use. Sizes in bytes, times in seconds."""
+
+    timeout: float = 3600.0
+    memory: int = 4 << 30
+    pids: int = 512
+    output: int = 1 << 30
+    """Bytes that the run may write below /project."""
+    log: int = 16 << 20
+    """Bytes of stdout and stderr that are kept."""
+    best_effort: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Analysis:
+    """What is run: argument lists, one a step; data and outputs relative to the project."""
+
+    steps: tuple[tuple[str, ...], ...]
+    data: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    threads: int = 1
+    env: tuple[tuple[str, str], ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """Equal iff |a - b| <= max(abs, rel * |baseline|) (DESIGN.md §8)."""
+
+    rel: float = 0.0
+    abs: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricRule:
+    """How the metrics whose name matches `pattern` (fnmatch, case-sensitive) are judged.
+
+    `ignore` is the reason why they are not; `direction` is "lower" or "higher" where an
+    improvement in that direction is no drift.
+    """
+
+    pattern: str
+    tolerance: Tolerance
+    ignore: str | None = None
+    direction: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricSettings:
+    """The `[metrics]` table; the last rule that matches a name wins, else `default`."""
+
+    files: tuple[str, ...] = ()
+    default: Tolerance = field(default_factory=lambda: Tolerance(rel=1e-9))
+    rules: tuple[MetricRule, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableSettings:
+    """One `[[tables]]` entry. `key` empty: rows are matched by position."""
+
+    file: str
+    key: tuple[str, ...] = ()
+    default: Tolerance = field(default_factory=lambda: Tolerance(rel=1e-9))
+    columns: tuple[MetricRule, ...] = ()
+    """Rules by column name; `pattern` is matched against the column."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """Where artifacts may be fetched from, beside the package managers' own configuration."""
+
+    apt_mirror: str | None = None
+    """Base address under which `debian` and `debian-security` lie."""
+    apt_snapshot: str | None = None
+    """Base address of a snapshot archive: `archive/<name>/<timestamp>/` lies below."""
+    indexes: tuple[tuple[str, str], ...] = ()
+    """(alias, address) of package indexes, without credentials."""
+    vendor: str | None = None
+    """Vendored folder, relative to the project."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """A folder, its environment, its analysis and how the results are judged."""
+
+    root: Path
+    name: str
+    config: str | None
+    """The file that configures it, relative; None when everything was detected."""
+    environment: Environment
+    analysis: Analysis | None = None
+    metrics: MetricSettings = field(default_factory=MetricSettings)
+    tables: tuple[TableSettings, ...] = ()
+    sources: Sources = field(default_factory=Sources)
+
+    @property
+    def lock_folder(self) -> Path:
+        """Where this platform's locks lie."""
+        return self.root / "lockfiles" / PLATFORM
+
+    @property
+    def baseline_folder(self) -> Path:
+        """Where this platform's baseline lies."""
+        return self.root / "baseline" / PLATFORM
+
+    @property
+    def state_folder(self) -> Path:
+        """`.repro`: runs and scratch space, ignored by git through its own file."""
+        return self.root / ".repro"

@@ -1,0 +1,47 @@
+"""How long work tells a person where it is; the terminal form lives in `repro.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One running piece of work."""
+
+    def advance(self, amount: int = 1) -> None:
+        """Add `amount` units (bytes, files, packages: as the task's total is counted)."""
+
+
+class Progress(Protocol):
+    """Where work reports to. Never writes to stdout."""
+
+    def task(self, label: str, total: int | None = None) -> _TaskContext:
+        """Open a task; `total` in the caller's unit, None when unknown."""
+
+    def note(self, text: str) -> None:
+        """Say one line that stays."""
+
+
+class _TaskContext(Protocol):
+    def __enter__(self) -> Task: ...
+
+    def __exit__(self, *exc: object) -> bool | None: ...
+
+
+class _SilentTask:
+    def advance(self, amount: int = 1) -> None:
+        """Count nothing."""
+
+
+class Silent:
+    """A Progress that says nothing (libraries, `--quiet`, tests)."""
+
+    @contextmanager
+    def task(self, label: str, total: int | None = None) -> Iterator[Task]:
+        """See Progress.task."""
+        yield _SilentTask()
+
+    def note(self, text: str) -> None:
+        """Drop the line."""

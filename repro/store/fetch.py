@@ -1,0 +1,128 @@
+"""Fetching what a lock names: vendored folder, store, mirrors, snapshot archive (DESIGN.md §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.download import Http, redact
+from repro.errors import LockError, NetworkError
+from repro.progress import Progress, Task
+from repro.store.artifacts import Store
+
+WORKERS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """One artifact to have. `addresses` yields where it may be, best first, only when asked.
+
+    `label` names package and version in messages; `size` is in bytes.
+    """
+
+    label: str
+    filename: str
+    sha256: str
+    size: int
+    addresses: Callable[[], Iterable[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetcher:
+    """Brings artifacts into the store. `vendor` is searched first, by sha256 then file name."""
+
+    store: Store
+    http: Http
+    progress: Progress
+    vendor: Path | None = None
+    offline: bool = False
+
+    def fetch(self, wanted: Sequence[Wanted], *, what: str) -> None:
+        """Have every artifact in the store.
+
+        Raises LockError when a source served other bytes than the lock's, NetworkError naming
+        every package that no source has; what did arrive stays in the store.
+        """
+        missing = [item for item in wanted if not self.store.has(item.sha256, item.size)]
+        if not missing:
+            return
+        failures: list[tuple[Wanted, LockError | NetworkError]] = []
+        total = sum(item.size for item in missing)
+        with self.progress.task(f"fetching {len(missing)} {what}", total) as task:
+            pool = ThreadPoolExecutor(WORKERS)
+            try:
+                for item, error in zip(
+                    missing, pool.map(lambda i: self._try(i, task), missing), strict=True
+                ):
+                    if error is not None:
+                        failures.append((item, error))
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        if failures:
+            raise _combined(failures)
+
+    def _try(self, item: Wanted, task: Task) -> LockError | NetworkError | None:
+        try:
+            self._one(item, task)
+        except (LockError, NetworkError) as error:
+            return error
+        return None
+
+    def _one(self, item: Wanted, task: Task) -> None:
+        if (vendored := self._vendored(item)) is not None:
+            with vendored.open("rb") as file:
+                self.store.put(iter(lambda: file.read(1 << 20), b""), item.sha256, label=item.label)
+            task.advance(item.size)
+            return
+        if self.offline:
+            raise NetworkError(f"{item.label}: not in the store, and this run is offline")
+        said: list[str] = []
+        wrong: LockError | None = None
+        for address in item.addresses():
+            try:
+                chunks = _counted(self.http.chunks(address), task)
+                self.store.put(chunks, item.sha256, label=f"{item.label} from {redact(address)}")
+            except NetworkError as error:
+                said.append(error.message)
+            except LockError as error:  # wrong bytes: another source may still be right
+                wrong = error
+            else:
+                return
+        if wrong is not None:
+            raise wrong
+        tried = "; ".join(dict.fromkeys(said)) or "no configured source lists it"
+        raise NetworkError(f"{item.label}: {tried}")
+
+    def _vendored(self, item: Wanted) -> Path | None:
+        if self.vendor is None:
+            return None
+        for name in (f"sha256/{item.sha256[:2]}/{item.sha256}", item.filename):
+            path = self.vendor / name
+            if path.is_file():
+                return path
+        return None
+
+
+def _counted(chunks: Iterable[bytes], task: Task) -> Iterable[bytes]:
+    for chunk in chunks:
+        task.advance(len(chunk))
+        yield chunk
+
+
+def _combined(failures: Sequence[tuple[Wanted, LockError | NetworkError]]) -> Exception:
+    wrong = [error for _, error in failures if isinstance(error, LockError)]
+    if wrong:
+        return (
+            wrong[0]
+            if len(wrong) == 1
+            else LockError("\n".join(error.message for error in wrong), hint=wrong[0].hint)
+        )
+    names = " ".join(sorted({item.label.split()[1] for item, _ in failures}))
+    return NetworkError(
+        "cannot be fetched from anywhere:\n  "
+        + "\n  ".join(error.message for _, error in failures),
+        hint=f"if they are gone for good: repro snapshot --upgrade {names}; "
+        "else set a mirror or a vendored folder that has them",
+    )

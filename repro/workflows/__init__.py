@@ -1,0 +1,1 @@
+"""One public function per command; nouns and collaborators in, a noun out."""

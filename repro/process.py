@@ -78,7 +78,7 @@ def started(
     Raises EngineError when the program is not installed or may not be executed.
     """
     try:
-        child = subprocess.Popen(  # noqa: S603
+        child = subprocess.Popen(
             [str(word) for word in argv],
             env=dict(env) if env is not None else None,
             cwd=cwd,

@@ -80,6 +80,18 @@ class Seal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Upgrade:
+    """Which pins a new snapshot may move; the others are kept."""
+
+    everything: bool = False
+    names: tuple[str, ...] = ()
+
+    def covers(self, name: str) -> bool:
+        """Whether the pin of this package may move."""
+        return self.everything or name in self.names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
     """A whole environment: every package by content, and the seal that binds it.
 

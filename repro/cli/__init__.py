@@ -1,1 +1,1 @@
-"""The command line: parse, call one workflow, render."""
+"""The command line: the only place that composes collaborators and exits."""

@@ -116,3 +116,8 @@ class Run:
     def output_folder(self) -> Path:
         """Where the declared outputs lie, under their project paths."""
         return self.folder / "outputs"
+
+    @property
+    def lock_folder(self) -> Path:
+        """Where the copy of the locks lies."""
+        return self.folder / "locks"

@@ -1,0 +1,62 @@
+"""What one call of the program was asked for, and the collaborators made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+    from repro.models.project import Project
+    from repro.progress import Progress
+    from repro.workflows.tools import Tools
+
+ENGINES = ("auto", "docker", "sandbox")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """The options that commands share, as given."""
+
+    command: str = ""
+    folder: Path = Path()
+    engine: str = "auto"
+    json: bool = False
+    quiet: bool = False
+    offline: bool = False
+
+    def progress(self) -> Progress:
+        """Return where the workflows report to: the terminal, plain lines, or nowhere."""
+        from repro.report.progress import make_progress
+
+        return make_progress(quiet=self.quiet)
+
+    def project(self) -> Project:
+        """Read the project. Raises UsageError."""
+        from repro.project.load import load
+
+        return load(self.folder.absolute())
+
+    def tools(self) -> Tools:
+        """Compose the workflows' collaborators. Raises UsageError."""
+        from repro.workflows.tools import make_tools
+
+        return make_tools(
+            progress=self.progress(), engine_name=self.engine, offline=self.offline
+        )
+
+    def show(self, renderable: RenderableType, data: Mapping[str, object]) -> None:
+        """Write a result to stdout: as JSON where that was asked for, else for a person.
+
+        Raises LocalError when stdout cannot be written.
+        """
+        from repro.report import console
+
+        if self.json:
+            console.emit(console.envelope(self.command, data))
+        else:
+            console.emit(console.render(renderable))

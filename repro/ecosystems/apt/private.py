@@ -1,0 +1,184 @@
+"""A private apt: reads nothing of the host's state, needs no root (BUILD.md §1)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.download import redact
+from repro.ecosystems.apt.sources import KEYRING, AptSources, Mirror
+from repro.errors import EngineError, LockError, NetworkError, ReproError, UsageError
+from repro.files import make_folder, write_atomic
+from repro.process import Done, run, which
+
+TIMEOUT = 1800.0
+LOCAL_ORIGIN = "repro-lock"
+"""`Origin` of the local source that keeps the old lock's versions available."""
+
+_LOCAL_PIN = 1001
+"""Above 1000 a version is chosen even if another source has a higher one (apt_preferences(5))."""
+
+# What apt says when bytes arrived but are not what the archive signed, or no longer valid.
+_UNTRUSTED = re.compile(
+    r"(?i)GPG error|BADSIG|NO_PUBKEY|EXPKEYSIG|REVKEYSIG|EXPSIG|is not signed|no longer signed"
+    r"|is expired|not valid yet|Hash Sum mismatch|clearsigned file|signature|Origin.*changed"
+)
+_SAID = re.compile(r"^(?:[EW]:|Err:|  )\s*\S")
+
+_PASSED_ENVIRONMENT = ("PATH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivateApt:
+    """apt with all its folders below `root`; `scratch` (mode 0700) holds what is secret.
+
+    The caller holds the lock of `root`; one user at a time.
+    """
+
+    root: Path
+    scratch: Path
+    suite: str
+    sources: AptSources
+
+    def prepare(self) -> None:
+        """Write configuration and sources. Raises UsageError where the host lacks something."""
+        _require("apt-get", "apt")
+        for name in ("lists/partial", "cache/archives/partial", "log", "local"):
+            make_folder(self.root / name)
+        for folder in (self.root, self.scratch):
+            if set(str(folder)) & set('"\\\n'):
+                raise UsageError(
+                    f"{folder}: apt cannot work in a folder with this name",
+                    hint="choose another cache: REPRO_CACHE=DIR",
+                )
+        make_folder(self.scratch / "parts")
+        write_atomic(self.scratch / "status", b"")
+        write_atomic(self.scratch / "preferences", _PREFERENCES.encode())
+        write_atomic(self.scratch / "parts" / "debian.sources", self._debian().encode(), 0o600)
+        write_atomic(self.scratch / "parts" / "local.sources", self._local().encode())
+        write_atomic(self.scratch / "apt.conf", self._configuration().encode(), 0o600)
+
+    def update(self) -> None:
+        """Bring the signed indexes up to date.
+
+        Raises NetworkError when they cannot be had, LockError when they are not to be trusted.
+        """
+        self._update("update")
+
+    def update_local(self) -> None:
+        """Read the local source again, and nothing else."""
+        self._update(
+            "update",
+            "-o",
+            f"Dir::Etc::sourcelist={self.scratch / 'parts' / 'local.sources'}",
+            "-o",
+            "Dir::Etc::sourceparts=/dev/null",
+            "-o",
+            "APT::Get::List-Cleanup=false",
+        )
+
+    def call(self, *argv: str) -> Done:
+        """Run one of apt's programs on the private configuration; the caller checks `code`."""
+        env = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
+        env |= {"APT_CONFIG": str(self.scratch / "apt.conf"), "LC_ALL": "C.UTF-8"}
+        return run(argv, env=env, timeout=TIMEOUT)
+
+    def _update(self, *arguments: str) -> None:
+        # -eany: without it a passing failure leaves old indexes in use with exit 0
+        done = self.call("apt-get", "-q", "-eany", *arguments)
+        if done.code:
+            raise failure(done, self.suite)
+
+    def _debian(self) -> str:
+        debian, security = (self.sources.mirror(name) for name in ("debian", "debian-security"))
+        return "\n".join(
+            _source(mirror, suites)
+            for mirror, suites in (
+                (debian, f"{self.suite} {self.suite}-updates"),
+                (security, f"{self.suite}-security"),
+            )
+        )
+
+    def _local(self) -> str:
+        # deb822: blanks separate addresses, so they are escaped, and apt's methods unescape
+        base = str(self.root / "local").replace("%", "%25").replace(" ", "%20")
+        return f"Types: deb\nURIs: copy:{base}\nSuites: ./\nTrusted: yes\n"
+
+    def _configuration(self) -> str:
+        root, scratch = self.root, self.scratch
+        settings = [
+            *self.sources.settings,
+            ("Dir", str(scratch)),
+            ("Dir::Etc", str(scratch)),
+            ("Dir::Etc::main", "/dev/null"),
+            ("Dir::Etc::parts", "/dev/null"),
+            ("Dir::Etc::sourcelist", "/dev/null"),
+            ("Dir::Etc::sourceparts", str(scratch / "parts")),
+            ("Dir::Etc::trusted", "/dev/null"),
+            ("Dir::Etc::trustedparts", "/dev/null"),
+            ("Dir::Etc::preferences", str(scratch / "preferences")),
+            ("Dir::Etc::preferencesparts", "/dev/null"),
+            *self.sources.auth,
+            ("Dir::State", str(root)),
+            ("Dir::State::lists", str(root / "lists")),
+            ("Dir::State::status", str(scratch / "status")),
+            ("Dir::Cache", str(root / "cache")),
+            ("Dir::Log", str(root / "log")),
+            ("Dir::Bin::Methods", "/usr/lib/apt/methods"),
+            ("APT::Architecture", "amd64"),
+            ("APT::Architectures::", "amd64"),
+            ("APT::Install-Recommends", "false"),
+            ("APT::Install-Suggests", "false"),
+            ("APT::Sandbox::User", ""),
+            ("Acquire::Languages", "none"),
+            ("Acquire::GzipIndexes", "false"),
+            ("Acquire::Check-Date", "true"),  # a host may have switched these two off
+            ("Acquire::Check-Valid-Until", "true"),
+            ("Debug::NoLocking", "true"),  # we hold a lock of our own
+        ]
+        return "".join(f'{name} "{value}";\n' for name, value in settings)
+
+
+_PREFERENCES = f"Package: *\nPin: release o={LOCAL_ORIGIN}\nPin-Priority: {_LOCAL_PIN}\n"
+
+
+def failure(done: Done, suite: str) -> ReproError:
+    """Return what a failed `apt-get update` means, in apt's own words, without credentials."""
+    text = redact(done.stderr.decode(errors="replace"))
+    said = "\n  ".join(line for line in text.splitlines() if _SAID.match(line)) or done.tail(5)
+    if _UNTRUSTED.search(text):
+        return LockError(
+            f"{suite}: the archive's index is not to be trusted; the old one was kept\n  {said}",
+            hint="check this host's clock and its key ring "
+            "(apt-get install debian-archive-keyring), or take another mirror: [apt] mirror",
+        )
+    return NetworkError(
+        f"{suite}: the archive's index cannot be fetched\n  {said}",
+        hint="check the network and apt's sources, or take another mirror: [apt] mirror",
+    )
+
+
+def _source(mirror: Mirror, suites: str) -> str:
+    signed_by = mirror.signed_by or KEYRING
+    for word in signed_by.split() if "-----BEGIN" not in signed_by else ():
+        if not Path(word).is_file():
+            raise UsageError(
+                f"{word}: the archive's key ring is missing",
+                hint="apt-get install debian-archive-keyring",
+            )
+    return (
+        f"Types: deb\nURIs: {mirror.base}\nSuites: {suites}\nComponents: main\n"
+        f"Signed-By: {signed_by}\n"
+    )
+
+
+def _require(program: str, package: str) -> None:
+    if which(program) is None:
+        raise EngineError(
+            f"{program} is not installed on this host, and apt packages are resolved by apt",
+            hint=f"apt-get install {package} (on Debian or Ubuntu), "
+            "or lock on such a host: building and running does not need it",
+        )

@@ -1,0 +1,324 @@
+"""Which package indexes are in force: repro.toml's, uv's or pip's, in memory only.
+
+Addresses may carry credentials: they are used, never written and never shown (`repr` hides
+them). Sources of the rules: pip's "Configuration" and uv's "Package indexes" documentation.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from repro.download import redact
+from repro.errors import UsageError
+from repro.models.project import Sources
+
+DEFAULT = "default"
+"""Alias of the default index."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Index:
+    """A package index: `address` is its root, below which lies one page a project."""
+
+    alias: str
+    address: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Indexes:
+    """The effective indexes, most preferred first, and flat sources of files.
+
+    `find_links` are local paths or addresses. `strategy` is uv's index strategy: pip looks at
+    all indexes at once, uv at the first that has the project.
+    """
+
+    indexes: tuple[Index, ...]
+    find_links: tuple[str, ...] = field(default=(), repr=False)
+    strategy: str = "unsafe-best-match"
+
+    def alias_of(self, address: str) -> str:
+        """Return the index that a file's address most likely came from.
+
+        Files lie beside the index below one parent, or on a host of their own, which only the
+        default index is taken to have. A wrong answer costs one look-up at fetch time.
+        """
+        best, length = DEFAULT, -1
+        target = urlsplit(address)
+        for index in self.indexes:
+            root = urlsplit(index.address)
+            parent = root.path.rstrip("/").rpartition("/")[0] + "/"
+            same = (root.scheme, root.hostname, root.port)
+            if same != (target.scheme, target.hostname, target.port):
+                continue
+            if target.path.startswith(parent) and len(parent) > length:
+                best, length = index.alias, len(parent)
+        return best
+
+    def ordered(self, alias: str) -> tuple[Index, ...]:
+        """Return all indexes, that one first."""
+        return tuple(sorted(self.indexes, key=lambda index: index.alias != alias))
+
+    def with_credentials(self, address: str) -> str:
+        """Return a file's address with the credentials of the index on the same origin."""
+        parts = urlsplit(address)
+        if "@" in parts.netloc or parts.scheme not in ("http", "https"):
+            return address
+        for index in self.indexes:
+            root = urlsplit(index.address)
+            if _origin(index.address) == _origin(address) and "@" in root.netloc:
+                return urlunsplit(parts._replace(netloc=root.netloc))
+        return address
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Configured:
+    """What one tool's configuration says; `extra` are (alias or "", address)."""
+
+    default: str | None = None
+    extra: tuple[tuple[str, str], ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    strategy: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.default or self.extra or self.find_links or self.no_index)
+
+
+def effective(
+    sources: Sources, *, environ: Mapping[str, str] | None = None, home: Path | None = None
+) -> Indexes:
+    """Return the indexes in force for this project, user and machine.
+
+    `[indexes]` of repro.toml names addresses; what it leaves open comes from uv's configuration
+    where that names any index, else from pip's. Raises UsageError for a configuration file that
+    cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    home = home or Path.home()
+    of_uv, of_pip = _uv(environ, home), _pip(environ, home)
+    chosen = of_uv or of_pip
+    aliases = dict(sources.indexes)
+    known = [_with_user(DEFAULT, address, environ) for address in _addresses(of_uv, of_pip)]
+    roots: list[tuple[str, str]] = []
+    if DEFAULT in aliases:
+        roots.append((DEFAULT, aliases.pop(DEFAULT)))
+    elif not chosen.no_index:
+        roots.append((DEFAULT, chosen.default or _well_known()))
+    roots += aliases.items()
+    taken = {_bare(address) for _, address in roots}
+    fresh = [pair for pair in chosen.extra if _bare(pair[1]) not in taken]
+    roots += [(alias or f"extra-{number}", address) for number, (alias, address) in _count(fresh)]
+    return Indexes(
+        indexes=tuple(
+            Index(alias=alias, address=_with_user(alias, _borrow(address, known), environ))
+            for alias, address in roots
+        ),
+        find_links=chosen.find_links,
+        strategy=(of_uv.strategy or "first-index") if of_uv else "unsafe-best-match",
+    )
+
+
+def uv_environment(indexes: Indexes) -> dict[str, str]:
+    """Return uv's variables for these indexes: not arguments, which every user can read."""
+    default = [index.address for index in indexes.indexes if index.alias == DEFAULT]
+    others = [index.address for index in indexes.indexes if index.alias != DEFAULT]
+    found = {"UV_INDEX_STRATEGY": indexes.strategy}
+    if default:
+        found["UV_DEFAULT_INDEX"] = default[0]
+    if others:
+        found["UV_INDEX"] = " ".join(others)
+    if not indexes.indexes:
+        found["UV_NO_INDEX"] = "1"
+    if indexes.find_links:
+        found["UV_FIND_LINKS"] = ",".join(indexes.find_links)
+    return found
+
+
+def pip_environment(indexes: Indexes) -> dict[str, str]:
+    """Return pip's variables for these indexes."""
+    addresses = [index.address for index in indexes.indexes]
+    found = {"PIP_CONFIG_FILE": os.devnull}
+    if addresses:
+        found["PIP_INDEX_URL"] = addresses[0]
+    else:
+        found["PIP_NO_INDEX"] = "1"
+    if addresses[1:]:
+        found["PIP_EXTRA_INDEX_URL"] = " ".join(addresses[1:])
+    if indexes.find_links:
+        found["PIP_FIND_LINKS"] = " ".join(indexes.find_links)
+    return found
+
+
+def _well_known() -> str:
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return PYPI_SIMPLE_ENDPOINT
+
+
+def _addresses(*configured: _Configured) -> Iterator[str]:
+    for one in configured:
+        if one.default:
+            yield one.default
+        yield from (address for _, address in one.extra)
+
+
+def _count(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Number the pairs without an alias from 1."""
+    number = 0
+    for alias, address in pairs:
+        number += not alias
+        yield number, (alias, address)
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _bare(address: str) -> str:
+    """Return the address as a comparable text, without credentials."""
+    parts = urlsplit(address)
+    return urlunsplit(
+        parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/"))
+    )
+
+
+def _borrow(address: str, known: Iterable[str]) -> str:
+    """Give an address without credentials those that the user configured for its origin."""
+    parts = urlsplit(address)
+    if "@" in parts.netloc:
+        return address
+    for other in known:
+        netloc = urlsplit(other).netloc
+        if "@" in netloc and _origin(other) == _origin(address):
+            return urlunsplit(parts._replace(netloc=netloc))
+    return address
+
+
+def _with_user(alias: str, address: str, environ: Mapping[str, str]) -> str:
+    """Add uv's credentials for a named index: UV_INDEX_<NAME>_USERNAME and _PASSWORD."""
+    name = re.sub(r"[^A-Z0-9]", "_", alias.upper())
+    user = environ.get(f"UV_INDEX_{name}_USERNAME")
+    parts = urlsplit(address)
+    if not user or "@" in parts.netloc:
+        return address
+    password = environ.get(f"UV_INDEX_{name}_PASSWORD", "")
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
+
+
+def _folders(environ: Mapping[str, str], home: Path) -> tuple[list[Path], Path]:
+    """Return the system's configuration folders, least important first, and the user's."""
+    system = environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return [Path(part) for part in reversed(system.split(":")) if part], user
+
+
+# --- pip ------------------------------------------------------------------------------------
+
+
+def _pip(environ: Mapping[str, str], home: Path) -> _Configured:
+    """Read pip.conf at its documented places, then `PIP_*`; the later wins."""
+    values: dict[str, str] = {}
+    for path in _pip_files(environ, home):
+        values |= _read(path, _pip_file) if path.is_file() else {}
+    for name in ("index-url", "extra-index-url", "find-links", "no-index"):
+        if (value := environ.get("PIP_" + name.upper().replace("-", "_"))) is not None:
+            values[name] = value
+    return _Configured(
+        default=values.get("index-url") or None,
+        extra=tuple(("", address) for address in values.get("extra-index-url", "").split()),
+        find_links=tuple(values.get("find-links", "").split()),
+        no_index=values.get("no-index", "").lower() in ("1", "true", "yes", "on"),
+    )
+
+
+def _pip_files(environ: Mapping[str, str], home: Path) -> list[Path]:
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:  # pip's documented way to read no file at all
+        return []
+    system, user = _folders(environ, home)
+    files = [folder / "pip/pip.conf" for folder in system]
+    files += [Path("/etc/pip.conf"), home / ".pip/pip.conf", user / "pip/pip.conf"]
+    files.append(Path(sys.prefix) / "pip.conf")
+    return [*files, Path(named)] if named else files
+
+
+def _pip_file(data: bytes) -> dict[str, str]:
+    parser = configparser.RawConfigParser()
+    parser.read_string(data.decode())
+    found: dict[str, str] = {}
+    for section in ("global", "download", "install"):  # a command's own section wins
+        if parser.has_section(section):
+            found |= {key.replace("_", "-"): value for key, value in parser.items(section) if value}
+    return found
+
+
+# --- uv -------------------------------------------------------------------------------------
+
+
+def _uv(environ: Mapping[str, str], home: Path) -> _Configured:
+    """Read uv.toml of the system and the user, then `UV_*`; the later wins."""
+    files: list[Path] = []
+    if not environ.get("UV_NO_CONFIG"):
+        system, user = _folders(environ, home)
+        files = [Path("/etc/uv/uv.toml"), *(folder / "uv/uv.toml" for folder in system)]
+        files.append(user / "uv/uv.toml")
+    if named := environ.get("UV_CONFIG_FILE"):
+        files = [Path(named)]
+    values: dict[str, Any] = {}
+    for path in files:
+        values |= _read(path, _uv_file) if path.is_file() else {}
+    named_indexes = [item for item in values.get("index", []) if not item.get("explicit")]
+    default = values.get("index-url")
+    extra = [("", str(address)) for address in values.get("extra-index-url", [])]
+    for item in named_indexes:
+        if item.get("default"):
+            default = item.get("url")
+        else:
+            extra.append((_alias(str(item.get("name", ""))), str(item.get("url"))))
+    given = [_split_name(word) for word in environ.get("UV_INDEX", "").split()]
+    given += [("", word) for word in environ.get("UV_EXTRA_INDEX_URL", "").split()]
+    links = [word for word in environ.get("UV_FIND_LINKS", "").split(",") if word]
+    chosen = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
+    return _Configured(
+        default=_split_name(chosen)[1] if chosen else default,
+        extra=tuple(given or extra),
+        find_links=tuple(links or map(str, values.get("find-links", []))),
+        no_index=bool(environ.get("UV_NO_INDEX") or values.get("no-index")),
+        strategy=environ.get("UV_INDEX_STRATEGY") or values.get("index-strategy"),
+    )
+
+
+def _uv_file(data: bytes) -> dict[str, Any]:
+    values = tomllib.loads(data.decode())
+    inner = values.get("pip", {})
+    return values | (inner if isinstance(inner, dict) else {})
+
+
+def _split_name(word: str) -> tuple[str, str]:
+    """Split uv's `name=address`."""
+    found = re.match(r"([A-Za-z0-9._-]+)=(.+)", word)
+    return (_alias(found[1]), found[2]) if found else ("", word)
+
+
+def _alias(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _read(path: Path, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return parse(path.read_bytes())
+    except (OSError, ValueError, configparser.Error) as error:
+        raise UsageError(
+            f"{path}: cannot be read: {redact(str(error))}", hint="mend it, or move it away"
+        ) from None

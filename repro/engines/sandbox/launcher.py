@@ -1,0 +1,250 @@
+"""The sandbox's launcher: builds the mounts of one run, gives its rights away, becomes bwrap.
+
+Started by path as `python -I -S launcher.py JOB_FD` with a JSON job in a memory file; imports
+only what the standard library has, and little of that, because its start is part of each run.
+The job's keys are those of `repro.engines.sandbox.command.Launch`. A step that fails is written
+to the status descriptor as `{"failed": STEP, "errno": N, "why": TEXT}`; bwrap's own status
+documents follow on the same descriptor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+
+NEWNS, NEWUSER = 0x00020000, 0x10000000  # sched.h
+MS_NOSUID, MS_NODEV, MS_RDONLY, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 1, 4096, 16384, 1 << 18
+SET_PDEATHSIG, SET_DUMPABLE = 1, 4  # prctl.h
+# The numbers of the new mount interface are the same on every architecture.
+MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 429, 430, 431, 432
+SET_FLAG, SET_STRING, CREATE = 0, 1, 6
+CLOEXEC, EMPTY_PATH, HERE = 1, 4, -100
+PAGE = 4096
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class StepError(Exception):
+    """One step of the preparation failed: its name, the errno, and what was refused."""
+
+    def __init__(self, step: str, number: int, what: str) -> None:
+        super().__init__(step, number, what)
+        self.step, self.number, self.what = step, number, what
+
+
+def checked(step: str, result: int, what: str = "") -> int:
+    """Return the result of a libc call; raise StepError when it is negative."""
+    if result < 0:
+        raise StepError(step, ctypes.get_errno(), what)
+    return result
+
+
+def system(step: str, number: int, *arguments: int | bytes | None, what: str = "") -> int:
+    """Call the kernel directly: Python 3.11 and older libcs have no names for these."""
+    words = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments]
+    return checked(step, libc.syscall(ctypes.c_long(number), *words), what)
+
+
+def mount(
+    step: str, kind: str | None, source: str | None, target: str, flags: int, options: str = ""
+) -> None:
+    """mount(2). Raises StepError."""
+
+    def text(value: str | None) -> bytes | None:
+        return None if value is None else os.fsencode(value)
+
+    result = libc.mount(
+        text(source), text(target), text(kind), ctypes.c_ulong(flags), text(options or None)
+    )
+    checked(step, result, target)
+
+
+def own_user_namespace(flags: int) -> None:
+    """Enter a user namespace of which this process is root, with further namespaces."""
+    uid, gid = os.geteuid(), os.getegid()
+    checked("user namespace", libc.unshare(NEWUSER | flags))
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"0 {uid} 1"),
+        ("gid_map", f"0 {gid} 1"),
+    ):
+        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())  # unbuffered: a refusal must be seen here
+        except OSError as error:
+            raise StepError("user namespace", error.errno or 0, name) from error
+        finally:
+            os.close(descriptor)
+
+
+def become(user: int) -> None:
+    """Give up root for good: this user and group number, and no other group."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    # A process that gave up root may not write its own /proc/self/uid_map unless dumpable.
+    libc.prctl(SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def tmpfs(target: str, options: str) -> None:
+    """Mount a new tmpfs on a new folder."""
+    os.mkdir(target)
+    mount("tmpfs", "tmpfs", "tmpfs", target, MS_NOSUID | MS_NODEV, options)
+
+
+def overlay(lowers: list[str], target: str) -> None:
+    """Mount folders over each other, read-only, the first on top.
+
+    Kernels before 6.5 cannot add lower folders one by one; there all of them must fit into
+    the one page of options, which the short /proc names allow for some 200.
+    """
+    try:
+        context = system("overlay", FSOPEN, b"overlay", CLOEXEC)
+        for lower in lowers:
+            system("overlay", FSCONFIG, context, SET_STRING, b"lowerdir+", lower.encode(), 0)
+    except StepError:
+        options = "userxattr,lowerdir=" + ":".join(lowers)
+        if len(options) >= PAGE:
+            raise StepError("overlay", 7, f"{len(lowers)} layers") from None
+        mount("overlay", "overlay", "overlay", target, MS_RDONLY | MS_NOSUID | MS_NODEV, options)
+        return
+    system("overlay", FSCONFIG, context, SET_FLAG, b"userxattr", None, 0)
+    system("overlay", FSCONFIG, context, CREATE, None, None, 0)
+    made = system("overlay", FSMOUNT, context, CLOEXEC, MS_RDONLY | MS_NOSUID | MS_NODEV)
+    system("overlay", MOVE_MOUNT, made, b"", HERE, target.encode(), EMPTY_PATH)
+
+
+def skeleton(root: str, folders: list[str], files: dict[str, str]) -> None:
+    """Make the layer with the mount points that a read-only image cannot be given otherwise."""
+    for folder in folders:
+        os.makedirs(root + folder, 0o755, exist_ok=True)
+    for path, text in files.items():
+        os.makedirs(os.path.dirname(root + path), 0o755, exist_ok=True)
+        with open(root + path, "x", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+
+
+def pinned(path: str) -> str:
+    """A name that stays valid whatever is mounted over the path later."""
+    try:
+        return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
+    except OSError as error:
+        raise StepError("open", error.errno or 0, path) from error
+
+
+def bind(source: str, target: str) -> None:
+    """Bind a pinned file or folder, with all that is mounted below it, on a new name."""
+    if os.path.isdir(source):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    mount("bind", None, source, target, MS_BIND | MS_REC)
+
+
+def build(job: dict[str, object]) -> None:
+    """Mount everything that bwrap is going to show, under the job's base folder."""
+    base, user = job["base"], job["user"]
+    layers, binds = job["layers"], job["binds"]
+    folders, files = job["folders"], job["files"]
+    assert isinstance(base, str)
+    assert isinstance(layers, list)
+    assert isinstance(binds, list)
+    assert isinstance(folders, list)
+    assert isinstance(files, dict)
+    lowers = [pinned(layer) for layer in layers]
+    sources = [pinned(source) for source in binds]
+    if user is None:
+        own_user_namespace(NEWNS)
+    else:
+        checked("mount namespace", libc.unshare(NEWNS))
+    mount("private mounts", None, None, "/", MS_REC | MS_PRIVATE)
+    # Over a folder of the host, but only this process and its children see that.
+    mount("tmpfs", "tmpfs", "tmpfs", base, MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    os.mkdir(f"{base}/skeleton")
+    os.mkdir(f"{base}/empty")
+    os.mkdir(f"{base}/root")
+    skeleton(f"{base}/skeleton", folders, files)
+    overlay([f"{base}/skeleton", *lowers, f"{base}/empty"], f"{base}/root")
+    for name in ("tmp", "shm"):
+        tmpfs(f"{base}/{name}", f"size={job['tmp']},nr_inodes={job['inodes']},mode=1777")
+    for number, source in enumerate(sources):
+        bind(source, f"{base}/{number}")
+    if isinstance(user, int):
+        become(user)
+        own_user_namespace(0)  # processes are counted in it, for this run alone
+    os.mkdir(f"{base}/tmp/home", 0o700)
+
+
+def confine(job: dict[str, object]) -> None:
+    """Set the limits and signals that bwrap and the analysis inherit."""
+    pids, size = job["pids"], job["file_size"]
+    assert isinstance(pids, int)
+    assert isinstance(size, int)
+    for limit, value in (
+        (resource.RLIMIT_NPROC, pids),
+        (resource.RLIMIT_FSIZE, size),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (value, value))
+    # Python ignores these two, and "ignored" would pass through exec into the analysis.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    if job["interactive"]:
+        # The keys of the terminal belong to the program inside, not to bwrap.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    os.umask(0o022)
+
+
+def enter_group(path: object) -> None:
+    """Join the control group that the engine made for this run."""
+    if isinstance(path, str):
+        with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+
+
+def launch(job: dict[str, object]) -> None:
+    """Prepare and become bwrap. Raises StepError or OSError."""
+    libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != job["parent"]:
+        os._exit(1)  # the engine died before that line
+    os.umask(0)
+    enter_group(job["group"])
+    build(job)
+    libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of user clears it
+    confine(job)
+    arguments, command, bwrap = job["arguments"], job["command"], job["bwrap"]
+    assert isinstance(arguments, list)
+    assert isinstance(command, list)
+    assert isinstance(bwrap, str)
+    # Through a memory file and with no environment: /proc/1 inside shows neither host paths
+    # nor the host's variables.
+    options = os.memfd_create("options", 0)
+    os.write(options, b"".join(os.fsencode(word) + b"\0" for word in arguments))
+    os.lseek(options, 0, os.SEEK_SET)
+    os.execve(bwrap, ["bwrap", "--args", str(options), "--", *command], {})
+
+
+def main() -> int:
+    """Read the job, launch it; say on the status descriptor what did not work."""
+    with os.fdopen(int(sys.argv[1]), "rb") as file:
+        job = json.loads(file.read())
+    try:
+        launch(job)
+    except StepError as error:
+        failure = {"failed": error.step, "errno": error.number, "why": error.what}
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str) else ""
+        failure = {"failed": "preparation", "errno": error.errno or 0, "why": name}
+    os.write(job["status"], json.dumps(failure).encode() + b"\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The seal `repro.lock`: binds the parsed inputs to the locks (DESIGN.md §5)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from repro.errors import LockError
+from repro.locks import toml
+from repro.models.lock import (
+    Deb,
+    Lock,
+    LockState,
+    PipArtifact,
+    Provenance,
+    Seal,
+    SourceBuild,
+)
+
+APT_LOCK = "apt.lock"
+PIP_LOCK = "requirements.txt"
+SEAL = "repro.lock"
+IMAGE_RECORD = "image.toml"
+
+
+def digest(data: bytes) -> str:
+    """sha256 hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def environment_key(debs: tuple[Deb, ...], seal: Seal) -> str:
+    """`sha256:<hex>` of everything that decides the environment, and of nothing else.
+
+    Provenance and inputs are left out: the same packages are the same environment.
+    """
+    parts = {
+        "platform": seal.platform,
+        "suite": seal.suite,
+        "python": seal.python,
+        "system-site-packages": seal.system_site_packages,
+        "allow-overlap": sorted(seal.allow_overlap),
+        "apt": sorted(deb.sha256 for deb in debs),
+        "pip": sorted((a.name, a.build.sha256 if a.build else a.sha256) for a in seal.pip),
+    }
+    return "sha256:" + digest(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode())
+
+
+def make_lock(debs: tuple[Deb, ...], seal: Seal) -> Lock:
+    """Join the parts of a lock under its environment key."""
+    return Lock(debs=debs, pip=seal.pip, seal=seal, key=environment_key(debs, seal))
+
+
+def check(
+    seal: Seal, inputs: tuple[tuple[str, str], ...], files: Mapping[str, bytes | None]
+) -> LockState:
+    """Compare a seal with the inputs of now and with the lock files' bytes (None: absent)."""
+    sealed, now = dict(seal.inputs), dict(inputs)
+    stale = tuple(name for name in sorted({*sealed, *now}) if sealed.get(name) != now.get(name))
+    edited = []
+    for name, expected in seal.locks:
+        data = files.get(name)
+        if data is None:
+            edited.append(f"{name} (missing)")
+        elif digest(data) != expected:
+            edited.append(f"{name} (sha256 {digest(data)}, sealed {expected})")
+    return LockState(stale=stale, edited=tuple(edited))
+
+
+def render(seal: Seal) -> bytes:
+    """Canonical bytes of `repro.lock`."""
+    return toml.render(
+        {
+            "platform": seal.platform,
+            "suite": seal.suite,
+            "python": seal.python,
+            "system-site-packages": seal.system_site_packages,
+            "allow-overlap": sorted(seal.allow_overlap),
+            "inputs": dict(sorted(seal.inputs)),
+            "locks": dict(sorted(seal.locks)),
+            "pip": [_artifact(item) for item in sorted(seal.pip, key=lambda a: a.name)],
+            "provenance": [
+                {"source": item.source, **dict(sorted(item.facts))}
+                for item in sorted(seal.provenance, key=lambda p: p.source)
+            ],
+        }
+    )
+
+
+def _artifact(artifact: PipArtifact) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": artifact.name,
+        "version": artifact.version,
+        "filename": artifact.filename,
+        "size": artifact.size,
+        "sha256": artifact.sha256,
+        "index": artifact.index,
+    }
+    if artifact.build is not None:
+        values["build"] = {
+            "wheel": artifact.build.wheel,
+            "sha256": artifact.build.sha256,
+            "requires": [_artifact(item) for item in artifact.build.requires],
+        }
+    return values
+
+
+def parse(data: bytes, *, where: str) -> Seal:
+    """Read `repro.lock`. Raises LockError naming the value."""
+    table = toml.read(data, where=where)
+    table.only(
+        "schema", "needs", "platform", "suite", "python", "system-site-packages",
+        "allow-overlap", "inputs", "locks", "pip", "provenance",
+    )  # fmt: skip
+    pip = tuple(_read_artifact(item) for item in table.tables("pip"))
+    names = [item.name for item in pip]
+    for name in names:
+        if names.count(name) > 1:
+            raise LockError(f"{where}: pip: {name} is listed twice", hint=toml.HINT)
+    return Seal(
+        platform=table.text("platform"),
+        suite=table.text("suite"),
+        python=table.text("python"),
+        system_site_packages=table.flag("system-site-packages"),
+        allow_overlap=table.texts("allow-overlap"),
+        inputs=table.pairs("inputs"),
+        locks=table.pairs("locks"),
+        pip=pip,
+        provenance=tuple(
+            Provenance(
+                source=item.text("source"),
+                facts=tuple((k, item.text(k)) for k in sorted(item.values) if k != "source"),
+            )
+            for item in table.tables("provenance")
+        ),
+    )
+
+
+def _read_artifact(table: toml.Table) -> PipArtifact:
+    from repro.locks.names import file_name, python_name, python_version
+
+    build = None
+    if "build" in table.values:
+        inner = table.table("build")
+        build = SourceBuild(
+            wheel=file_name(inner.text("wheel"), where=inner.where, error=LockError),
+            sha256=inner.sha256("sha256"),
+            requires=tuple(_read_artifact(item) for item in inner.tables("requires")),
+        )
+    return PipArtifact(
+        name=python_name(table.text("name"), where=table.where, error=LockError),
+        version=python_version(table.text("version"), where=table.where, error=LockError),
+        filename=file_name(table.text("filename"), where=table.where, error=LockError),
+        size=table.number("size"),
+        sha256=table.sha256("sha256"),
+        index=table.text("index"),
+        build=build,
+    )

@@ -1,0 +1,123 @@
+"""What each workflow returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from repro.models.baseline import Baseline
+from repro.models.execution import Run
+from repro.models.image import Image, ImageRecord
+from repro.models.lock import Lock, LockDiff, LockState
+from repro.models.measurement import Measurement
+from repro.models.verdict import Comparison, Verification
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotResult:
+    """A lock that was written (or would be: `written` False).
+
+    `diff` is against the lock that was there before; None when there was none. `notes` are
+    remarks for the user.
+    """
+
+    lock: Lock
+    diff: LockDiff | None
+    written: bool
+    folder: str
+    """Where the locks lie, relative to the project."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """Everything `repro status` says, without network, engine or build."""
+
+    project: str
+    environment_key: str | None
+    """None: there is no lock."""
+    lock: LockState | None
+    packages: tuple[tuple[str, int], ...]
+    """(ecosystem, number of locked packages)."""
+    image_id: str | None
+    """From image.toml; None: never built."""
+    image_built: bool
+    """Whether all its layers are in the store."""
+    baseline: Baseline | None
+    baseline_current: bool
+    """Whether the baseline was accepted in the environment that is locked now."""
+    last_run: str | None
+    """ID of the last run, None: none."""
+    last_run_succeeded: bool
+    next_step: str
+    """What to do next: a command and why, one line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildResult:
+    """An image, and where it is now. `layers_built` of `len(image.layers)` were not cached."""
+
+    image: Image
+    record: ImageRecord
+    layers_built: int
+    loaded: tuple[str, ...]
+    """Names of the engines that hold it."""
+    recorded: bool
+    """Whether image.toml was written (first build, or `--record`)."""
+    checked: bool
+    """Whether two builds in two empty stores were compared (`--check`)."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """A run and what it measured; `measurement` is None for a command of the user's own."""
+
+    run: Run
+    measurement: Measurement | None
+    copied: tuple[str, ...] = ()
+    """Outputs that were copied into the project."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceptResult:
+    """A new baseline; `reran` says whether the analysis had to be run for it."""
+
+    baseline: Baseline
+    measurement: Measurement
+    reran: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiffResult:
+    """Two locks, two runs or two baselines side by side; None where that was not compared."""
+
+    old: str
+    new: str
+    environment: LockDiff | None
+    comparison: Comparison | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.environment and self.environment.changes) or bool(
+            self.comparison and self.comparison.drifted
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitResult:
+    """What `repro init` did; None: that step was declined or did not apply."""
+
+    config_written: str | None
+    snapshot: SnapshotResult | None
+    build: BuildResult | None
+    run: RunResult | None
+    accepted: AcceptResult | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoResult:
+    """The flagship case, run for real in `folder`."""
+
+    folder: str
+    verification: Verification

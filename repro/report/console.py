@@ -1,0 +1,135 @@
+"""The two streams: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from repro.download import redact
+from repro.errors import LocalError
+from repro.report.text import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console, RenderableType
+
+SCHEMA = 1
+"""Version of everything that `--json` writes."""
+
+PLAIN_WIDTH = 80
+"""Columns of a report that no terminal shows."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at the stream; TERM=dumb is no terminal."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def coloured(stream: TextIO | None) -> bool:
+    """Whether the stream takes colour: a terminal, and NO_COLOR is unset or empty."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def render(renderable: RenderableType) -> str:
+    """Lay a report out for stdout: in the terminal's width and colours, else 80 plain columns."""
+    import io
+
+    from rich.console import Console
+
+    file = io.StringIO()
+    _console(Console, file).print(renderable)
+    return file.getvalue()
+
+
+def _console(kind: type[Console], file: TextIO) -> Console:
+    terminal = is_terminal(sys.stdout)
+    return kind(
+        file=file,
+        force_terminal=terminal,
+        no_color=not coloured(sys.stdout),
+        width=None if terminal else PLAIN_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def picture(renderable: RenderableType, title: str, width: int = 100) -> str:
+    """Draw a report as the SVG picture of a terminal."""
+    import io
+
+    from rich.console import Console
+
+    console = Console(
+        file=io.StringIO(),
+        record=True,
+        force_terminal=True,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    console.print(renderable)
+    return console.export_svg(title=title, unique_id="repro")
+
+
+def envelope(command: str, data: Mapping[str, object]) -> str:
+    """One JSON object with schema version and command; floats that JSON lacks must be text."""
+    body = {"schema": SCHEMA, "command": command, **data}
+    return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def failure_envelope(command: str, message: str, hint: str | None, exit_code: int) -> str:
+    """Say a failure as JSON, secrets removed."""
+    error = {
+        "message": redact(message),
+        "hint": redact(hint) if hint else None,
+        "exit_code": exit_code,
+    }
+    return envelope(command, {"error": error})
+
+
+def emit(text: str) -> None:
+    """Write a result to stdout and flush it. Raises LocalError when stdout is closed or full."""
+    if sys.stdout is None:
+        raise LocalError("standard output is closed", hint="the results are saved all the same")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        raise _unwritable(error) from error
+
+
+def flush() -> None:
+    """Flush stdout. Raises LocalError when it cannot take what was written."""
+    if sys.stdout is not None:
+        emit("")
+
+
+def _unwritable(error: OSError | ValueError) -> LocalError:
+    # What is still in the buffer can go nowhere; left there, the interpreter would try again.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return LocalError(f"standard output: {reason}", hint="the results are saved all the same")
+
+
+def complain(message: str, hint: str | None) -> None:
+    """Say on stderr what is wrong and what to do next: secrets removed, control bytes inert."""
+    if sys.stderr is None:
+        return
+    on, off = ("\x1b[1;31m", "\x1b[0m") if coloured(sys.stderr) else ("", "")
+    lines = [f"{on}error:{off} {_inert(message)}"]
+    if hint:
+        lines.append(f"  hint: {_inert(hint)}")
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def _inert(text: str) -> str:
+    """Keep the lines, but make each of them harmless to a terminal and to CI's log readers."""
+    return "\n".join(safe(line) for line in redact(text).splitlines())

@@ -1,0 +1,107 @@
+"""Promote a run's outputs to the baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from repro.errors import LockError, UsageError
+from repro.files import copy_regular, digest_file, replace_folder, write_atomic
+from repro.locks import seal
+from repro.locks.records import render_baseline
+from repro.models.baseline import Baseline
+from repro.models.execution import FileDigest, Run
+from repro.models.lock import Lock
+from repro.models.outcome import AcceptResult
+from repro.models.project import PLATFORM, Project
+from repro.project import tree
+from repro.workflows.baselines import SEAL, last_run
+from repro.workflows.build import build_image
+from repro.workflows.lockfiles import fresh_lock
+from repro.workflows.run import (
+    RunOptions,
+    Setting,
+    execute,
+    measure_folder,
+    require_analysis,
+    require_success,
+)
+from repro.workflows.tools import Tools
+
+
+def accept(project: Project, tools: Tools, reason: str) -> AcceptResult:
+    """Make the last run the baseline where it is of this tree, else run first.
+
+    Raises UsageError without a reason, AnalysisError when the run fails or cannot be measured:
+    nothing is written then.
+    """
+    if not reason.strip():
+        raise UsageError("a reason is required", hint='repro accept --reason "why"')
+    lock = fresh_lock(project)
+    require_analysis(project)
+    recorded = _promotable(project, lock)
+    reran = recorded is None
+    if recorded is None:
+        engine = tools.engine()
+        image = build_image(project, lock, tools)
+        setting = Setting(lock=lock, image=image, engine=engine)
+        recorded = execute(project, setting, RunOptions(echo=False))
+        require_success(recorded)
+    measurement = measure_folder(project, recorded.output_folder)
+    baseline = _write(project, recorded, reason.strip())
+    return AcceptResult(baseline=baseline, measurement=measurement, reran=reran)
+
+
+def _promotable(project: Project, lock: Lock) -> Run | None:
+    recorded = last_run(project)
+    if recorded is None or not recorded.execution.succeeded:
+        return None
+    same = (
+        recorded.environment_key == lock.key
+        and recorded.platform == PLATFORM
+        and recorded.code == tree.code_digests(project)
+        and recorded.data == tree.data_digests(project)
+    )
+    if not same:
+        return None
+    for item in recorded.outputs:
+        path = recorded.output_folder / item.path
+        if not path.is_file() or digest_file(path)[1] != item.sha256:
+            raise LockError(
+                f"{path}: no longer what the run wrote", hint=f"remove {recorded.folder}"
+            )
+    return recorded
+
+
+def _write(project: Project, recorded: Run, reason: str) -> Baseline:
+    written: list[Baseline] = []
+
+    def fill(folder: Path) -> None:
+        for item in recorded.outputs:
+            copy_regular(recorded.output_folder / item.path, folder / "outputs" / item.path)
+        for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
+            copy_regular(recorded.lock_folder / name, folder / "locks" / name)
+        baseline = Baseline(
+            folder=project.baseline_folder,
+            platform=recorded.platform,
+            environment_key=recorded.environment_key,
+            image_id=recorded.image_id,
+            engine=recorded.execution.engine,
+            reason=reason,
+            cpu=recorded.cpu,
+            code=recorded.code,
+            data=recorded.data,
+            files=_digests(folder),
+        )
+        write_atomic(folder / SEAL, render_baseline(baseline))
+        written.append(baseline)
+
+    replace_folder(project.baseline_folder, fill)
+    return written[0]
+
+
+def _digests(folder: Path) -> tuple[FileDigest, ...]:
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        size, sha256 = digest_file(path)
+        found.append(FileDigest(path=path.relative_to(folder).as_posix(), size=size, sha256=sha256))
+    return tuple(found)

@@ -1,0 +1,114 @@
+"""Reading a project's locks, and refusing those that no longer fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from repro.errors import LockError
+from repro.files import open_regular
+from repro.locks import apt, requirements, seal
+from repro.locks.inputs import environment_inputs
+from repro.models.image import ImageRecord
+from repro.models.lock import Lock, LockState, PipArtifact
+from repro.models.project import PLATFORM, Project
+
+SNAPSHOT = "run: repro snapshot"
+
+
+def read_file(path: Path, *, where: str) -> bytes | None:
+    """The bytes of a regular file, None when there is none. Raises LockError."""
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LockError(f"{where}: {error.strerror}", hint=SNAPSHOT) from None
+
+
+def lock_state(project: Project) -> LockState | None:
+    """Whether the project's locks are fresh; None when it has none."""
+    where = _where(project.lock_folder, project.root)
+    data = read_file(project.lock_folder / seal.SEAL, where=f"{where}/{seal.SEAL}")
+    if data is None:
+        return None
+    sealed = seal.parse(data, where=f"{where}/{seal.SEAL}")
+    files = {
+        name: read_file(project.lock_folder / name, where=f"{where}/{name}")
+        for name, _ in sealed.locks
+    }
+    return seal.check(sealed, environment_inputs(project.environment), files)
+
+
+def _where(folder: Path, root: Path) -> str:
+    return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
+
+
+def read_lock(folder: Path, *, root: Path) -> Lock:
+    """Read the locks in `folder`, each checked by its own format.
+
+    `root` shortens the names in messages. Raises LockError naming file and line.
+    """
+    where = _where(folder, root)
+    parts: dict[str, bytes] = {}
+    for name in (seal.SEAL, seal.APT_LOCK, seal.PIP_LOCK):
+        data = read_file(folder / name, where=f"{where}/{name}")
+        if data is None:
+            raise LockError(f"{where}/{name} is missing", hint=SNAPSHOT)
+        parts[name] = data
+    sealed = seal.parse(parts[seal.SEAL], where=f"{where}/{seal.SEAL}")
+    debs = apt.parse(_text(parts, seal.APT_LOCK, where), where=f"{where}/{seal.APT_LOCK}")
+    pins = requirements.parse(_text(parts, seal.PIP_LOCK, where), where=f"{where}/{seal.PIP_LOCK}")
+    pinned = {(pin.name, pin.version, pin.sha256) for pin in pins}
+    differing = pinned ^ {(item.name, item.version, item.sha256) for item in sealed.pip}
+    if differing:
+        name, version, sha256 = min(differing)
+        raise LockError(
+            f"{where}/{seal.PIP_LOCK} and {seal.SEAL} disagree about {name} {version} "
+            f"(sha256 {sha256})",
+            hint="restore both from version control, or check and seal what stands there: "
+            "repro snapshot --adopt-edits",
+        )
+    if sealed.platform != PLATFORM:
+        raise LockError(f"{where}/{seal.SEAL}: is for {sealed.platform}, not {PLATFORM}")
+    return seal.make_lock(debs, sealed)
+
+
+def _text(parts: dict[str, bytes], name: str, where: str) -> str:
+    try:
+        return parts[name].decode()
+    except UnicodeDecodeError as error:
+        raise LockError(f"{where}/{name}: not UTF-8 at byte {error.start}", hint=SNAPSHOT) from None
+
+
+def fresh_lock(project: Project) -> Lock:
+    """Read the project's lock; refuse a missing, stale or edited one before any work."""
+    state = lock_state(project)
+    if state is None:
+        raise LockError(f"{_where(project.lock_folder, project.root)}: no lock yet", hint=SNAPSHOT)
+    if state.edited:
+        raise LockError(
+            "edited: the lock no longer matches its seal:\n  " + "\n  ".join(state.edited),
+            hint="restore it from version control; or re-lock: repro snapshot; "
+            "or check and seal what stands there: repro snapshot --adopt-edits",
+        )
+    if state.stale:
+        raise LockError(
+            "stale: these inputs changed since the lock was made: " + ", ".join(state.stale),
+            hint=SNAPSHOT,
+        )
+    return read_lock(project.lock_folder, root=project.root)
+
+
+def old_artifacts(lock: Lock | None) -> tuple[PipArtifact, ...]:
+    """The pip pins to keep."""
+    return lock.pip if lock else ()
+
+
+def read_image_record(project: Project) -> ImageRecord | None:
+    """`image.toml`, None when nothing was built yet. Raises LockError."""
+    from repro.locks.records import parse_image
+
+    where = f"{_where(project.lock_folder, project.root)}/{seal.IMAGE_RECORD}"
+    data = read_file(project.lock_folder / seal.IMAGE_RECORD, where=where)
+    return None if data is None else parse_image(data, where=where)

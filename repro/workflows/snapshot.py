@@ -1,0 +1,198 @@
+"""Resolve the inputs and write the locks, keeping the pins that stand."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from repro.compare.locks import diff_locks
+from repro.ecosystems.apt.resolve import AptResolution, AptResolver
+from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.resolve import PipRequest, PipResolution, resolve
+from repro.errors import LockError
+from repro.files import write_together
+from repro.locks import apt, requirements, seal
+from repro.locks.inputs import environment_inputs
+from repro.models.image import Image
+from repro.models.lock import Lock, PipArtifact, Seal, Upgrade
+from repro.models.outcome import SnapshotResult
+from repro.models.project import PLATFORM, Project
+from repro.workflows.build import base_image
+from repro.workflows.lockfiles import lock_state, read_file, read_lock
+from repro.workflows.tools import Tools
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotOptions:
+    """`upgrade`: pins that may move. `adopt_edits`: seal what stands there if it resolves."""
+
+    upgrade: Upgrade = field(default_factory=Upgrade)
+    dry_run: bool = False
+    adopt_edits: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Old:
+    """The lock that stands, as far as it can be read: what to keep."""
+
+    lock: Lock | None = None
+    notes: tuple[str, ...] = ()
+
+
+def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> SnapshotResult:
+    """Lock the project's environment; write nothing when it is unchanged or on a dry run.
+
+    Raises UsageError for inputs that cannot be met, LockError when a release signature or an
+    adopted edit is refused, NetworkError when an index cannot be read. The old locks stay as
+    they were then.
+    """
+    name = hashlib.sha256(str(project.root.resolve()).encode()).hexdigest()[:16]
+    with tools.store.lock(f"snapshot-{name}", what="this project's snapshot"):
+        old = _old_lock(project, adopt=options.adopt_edits)
+        lock = _resolved(project, tools, old.lock, options.upgrade)
+        if options.adopt_edits:
+            _require_adopted(old.lock, lock)
+        if old.lock is not None and old.lock.key == lock.key:
+            kept = old.lock.seal.provenance or lock.seal.provenance
+            lock = replace(lock, seal=replace(lock.seal, provenance=kept))
+        files = _files(lock)
+        written = not options.dry_run and _differ(project, files)
+        if written:
+            write_together(project.lock_folder, files)
+    return SnapshotResult(
+        lock=lock,
+        diff=diff_locks(old.lock, lock) if old.lock is not None else None,
+        written=written,
+        folder=str(project.lock_folder.relative_to(project.root)),
+        notes=old.notes,
+    )
+
+
+def _old_lock(project: Project, *, adopt: bool) -> _Old:
+    state = lock_state(project)
+    if state is None:
+        if adopt:
+            raise LockError("there is no lock to adopt", hint="run: repro snapshot")
+        return _Old()
+    if adopt:
+        return _Old(lock=_edited_lock(project))
+    try:
+        return _Old(lock=read_lock(project.lock_folder, root=project.root))
+    except LockError as error:
+        if not state.edited:
+            raise
+        note = f"the edited lock could not be read, its pins are not kept: {error.message}"
+        return _Old(notes=(note,))
+
+
+def _edited_lock(project: Project) -> Lock:
+    """The lock as the edited files have it, under the old seal's settings."""
+    folder = project.lock_folder
+    where = str(folder.relative_to(project.root))
+    parts = {}
+    for name in (seal.SEAL, seal.APT_LOCK, seal.PIP_LOCK):
+        data = read_file(folder / name, where=f"{where}/{name}")
+        if data is None:
+            raise LockError(f"{where}/{name} is missing", hint="run: repro snapshot")
+        parts[name] = data
+    sealed = seal.parse(parts[seal.SEAL], where=f"{where}/{seal.SEAL}")
+    text = parts[seal.PIP_LOCK].decode(errors="replace")
+    known = {(item.name, item.sha256): item for item in sealed.pip}
+    pins = tuple(
+        known.get(
+            (pin.name, pin.sha256),
+            PipArtifact(name=pin.name, version=pin.version, filename="", size=0, sha256=pin.sha256),
+        )
+        for pin in requirements.parse(text, where=f"{where}/{seal.PIP_LOCK}")
+    )
+    debs = apt.parse(
+        parts[seal.APT_LOCK].decode(errors="replace"), where=f"{where}/{seal.APT_LOCK}"
+    )
+    return seal.make_lock(debs, replace(sealed, pip=pins))
+
+
+def _require_adopted(edited: Lock | None, resolved: Lock) -> None:
+    """Refuse an edit that does not resolve to itself."""
+    assert edited is not None
+    changes = diff_locks(edited, resolved).changes
+    if changes:
+        raise LockError(
+            "the edited lock does not resolve to itself:\n  "
+            + "\n  ".join(
+                f"{c.ecosystem} {c.name}: edited {c.old or 'absent'}, resolved {c.new or 'absent'}"
+                for c in changes[:20]
+            ),
+            hint="correct the edit, or re-lock: repro snapshot",
+        )
+
+
+def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade) -> Lock:
+    """Resolve apt and pip side by side: pip starts as soon as the image's glibc is known."""
+    environment = project.environment
+    if old is not None and old.seal.suite != environment.suite:
+        old = replace(old, debs=())
+    resolver = AptResolver(tools.store.root / "apt", project.sources, tools.progress)
+    index = resolver.open(environment.suite, previous=old.debs if old else (), upgrade=upgrade)
+    with ThreadPoolExecutor(1) as pool:
+        apt_future = pool.submit(
+            index.resolve,
+            environment.apt,
+            python=environment.python,
+            apt_source=environment.apt_source,
+        )
+
+        @cache
+        def image() -> Image:
+            return base_image(project, _lock(project, apt_future.result(), None), tools)
+
+        with tools.progress.task("resolving Python packages"):
+            pip = resolve(
+                PipRequest(
+                    environment=environment,
+                    glibc=index.glibc(),
+                    previous=old.pip if old else (),
+                    upgrade=upgrade,
+                    sources=project.sources,
+                ),
+                store=tools.store,
+                fetcher=tools.fetcher(None),
+                http=tools.http,
+                bench=Bench(engine=tools.bench, image=image),
+            )
+        return _lock(project, apt_future.result(), pip)
+
+
+def _lock(project: Project, debs: AptResolution, pip: PipResolution | None) -> Lock:
+    environment = project.environment
+    artifacts = pip.artifacts if pip else ()
+    sealed = Seal(
+        platform=PLATFORM,
+        suite=environment.suite,
+        python=environment.python,
+        inputs=environment_inputs(environment),
+        locks=(
+            (seal.APT_LOCK, seal.digest(apt.render(debs.debs).encode())),
+            (seal.PIP_LOCK, seal.digest(requirements.render(artifacts).encode())),
+        ),
+        pip=artifacts,
+        system_site_packages=environment.system_site_packages,
+        allow_overlap=environment.allow_overlap,
+        provenance=(*debs.provenance, *(pip.provenance if pip else ())),
+    )
+    return seal.make_lock(debs.debs, sealed)
+
+
+def _files(lock: Lock) -> dict[str, bytes]:
+    return {
+        seal.APT_LOCK: apt.render(lock.debs).encode(),
+        seal.PIP_LOCK: requirements.render(lock.pip).encode(),
+        seal.SEAL: seal.render(lock.seal),
+    }
+
+
+def _differ(project: Project, files: dict[str, bytes]) -> bool:
+    return any(
+        read_file(project.lock_folder / name, where=name) != data for name, data in files.items()
+    )

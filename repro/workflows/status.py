@@ -1,0 +1,75 @@
+"""Where the project stands: offline, no engine, nothing built."""
+
+from __future__ import annotations
+
+from repro.locks import seal as seals
+from repro.models.baseline import Baseline
+from repro.models.execution import Run
+from repro.models.image import ImageRecord
+from repro.models.lock import Lock, LockState
+from repro.models.outcome import Status
+from repro.models.project import Project
+from repro.store.artifacts import Store
+from repro.workflows.baselines import find_baseline, last_run
+from repro.workflows.lockfiles import lock_state, read_image_record, read_lock
+
+
+def status(project: Project, store: Store) -> Status:
+    """Say the state of inputs, locks, seal, image, baseline and last run, and what is next.
+
+    Raises LockError when a lock or the baseline is damaged; stale and edited are values.
+    """
+    state = lock_state(project)
+    lock = None
+    if state is not None and not state.edited:
+        lock = read_lock(project.lock_folder, root=project.root)
+    record = read_image_record(project) if state is not None else None
+    if record is not None and lock is not None and record.environment_key != lock.key:
+        record = None
+    baseline, recorded = find_baseline(project), last_run(project)
+    current = bool(baseline and lock and baseline.environment_key == lock.key)
+    return Status(
+        project=project.name,
+        environment_key=lock.key if lock else None,
+        lock=state,
+        packages=_packages(lock),
+        image_id=record.image_id if record else None,
+        image_built=record is not None and _layers_present(record, store),
+        baseline=baseline,
+        baseline_current=current,
+        last_run=recorded.id if recorded else None,
+        last_run_succeeded=bool(recorded and recorded.execution.succeeded),
+        next_step=_next_step(project, state, record, baseline, recorded),
+    )
+
+
+def _packages(lock: Lock | None) -> tuple[tuple[str, int], ...]:
+    return (("apt", len(lock.debs)), ("pip", len(lock.pip))) if lock else ()
+
+
+def _layers_present(record: ImageRecord, store: Store) -> bool:
+    return all(store.has(digest.removeprefix("sha256:")) for _, digest in record.layers)
+
+
+def _next_step(
+    project: Project,
+    state: LockState | None,
+    record: ImageRecord | None,
+    baseline: Baseline | None,
+    recorded: Run | None,
+) -> str:
+    steps = (
+        (state is None, "repro snapshot: there is no lock yet"),
+        (
+            state is not None and bool(state.edited),
+            f"restore {seals.SEAL} and the locks from version control, or repro snapshot",
+        ),
+        (state is not None and bool(state.stale), "repro snapshot: the inputs changed"),
+        (record is None, "repro build: this lock has never been built"),
+        (project.analysis is None, "repro init: no analysis is declared"),
+        (recorded is None and baseline is None, "repro run: it has never been run"),
+        (baseline is None, 'repro accept --reason "…": there is no baseline yet'),
+    )
+    return next(
+        (text for applies, text in steps if applies), "repro verify: judge it against the baseline"
+    )

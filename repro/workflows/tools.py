@@ -1,0 +1,102 @@
+"""The collaborators that every workflow is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from repro.download import Http
+from repro.engines.base import Engine
+from repro.errors import EngineError, UsageError
+from repro.progress import Progress
+from repro.store.artifacts import Store
+from repro.store.fetch import Fetcher
+
+ENGINES = ("auto", "docker", "sandbox")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """Collaborators, passed in.
+
+    `engine` chooses the engine of a run and probes it, `bench` the one that builds layers (the
+    sandbox where it works). Both raise EngineError when there is none, and remember their
+    answer.
+    """
+
+    store: Store
+    http: Http
+    progress: Progress
+    engine: Callable[[], Engine]
+    bench: Callable[[], Engine]
+    offline: bool = False
+
+    def fetcher(self, vendor: Path | None) -> Fetcher:
+        """Return a fetcher into the store that searches `vendor` first."""
+        return Fetcher(
+            store=self.store,
+            http=self.http,
+            progress=self.progress,
+            vendor=vendor,
+            offline=self.offline,
+        )
+
+
+def cache_folder() -> Path:
+    """`$REPRO_CACHE`, else the user's cache folder for repro."""
+    if chosen := os.environ.get("REPRO_CACHE"):
+        return Path(chosen).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("repro"))
+
+
+def make_tools(
+    *,
+    progress: Progress,
+    engine_name: str = "auto",
+    cache_root: Path | None = None,
+    offline: bool = False,
+) -> Tools:
+    """Compose the collaborators. Raises UsageError for an engine that does not exist."""
+    if engine_name not in ENGINES:
+        raise UsageError(f"--engine {engine_name!r}: choose one of {', '.join(ENGINES)}")
+    store = Store(cache_root or cache_folder())
+    preference = ("docker", "sandbox") if engine_name == "auto" else (engine_name,)
+    return Tools(
+        store=store,
+        http=Http(),
+        progress=progress,
+        engine=cache(lambda: first_usable(store, preference)),
+        bench=cache(lambda: first_usable(store, ("sandbox", "docker"))),
+        offline=offline,
+    )
+
+
+def engine(name: str, store: Store) -> Engine:
+    """Make the engine of that name, unprobed."""
+    if name == "docker":
+        from repro.engines.docker import Docker
+
+        return Docker()
+    from repro.engines.sandbox.engine import Sandbox
+
+    return Sandbox(store)
+
+
+def first_usable(store: Store, names: tuple[str, ...]) -> Engine:
+    """Return the first engine whose probe finds nothing wrong. Raises EngineError."""
+    reasons: list[str] = []
+    for name in names:
+        candidate = engine(name, store)
+        reason = candidate.probe()
+        if reason is None:
+            return candidate
+        reasons.append(f"{name}: {reason}")
+    raise EngineError(
+        "no engine can run here:\n  " + "\n  ".join(reasons),
+        hint="mend one of them; the sandbox needs no daemon: apt-get install bubblewrap",
+    )

@@ -1,0 +1,84 @@
+"""Rerun the analysis and judge its numbers against the accepted baseline."""
+
+from __future__ import annotations
+
+from repro.compare.compare import compare
+from repro.compare.locks import diff_locks
+from repro.errors import LockError, UsageError
+from repro.models.baseline import Baseline
+from repro.models.execution import FileDigest
+from repro.models.project import PLATFORM, Project
+from repro.models.verdict import Verdict, Verification
+from repro.project import tree
+from repro.workflows.baselines import find_baseline
+from repro.workflows.build import build_image
+from repro.workflows.lockfiles import fresh_lock, read_lock
+from repro.workflows.run import (
+    RunOptions,
+    Setting,
+    execute,
+    measure_folder,
+    require_analysis,
+    require_success,
+)
+from repro.workflows.tools import Tools
+
+
+def verify(project: Project, tools: Tools) -> Verification:
+    """Build if needed, run, measure, compare (DESIGN.md §8).
+
+    Raises UsageError without a baseline, LockError when lock, baseline or data are not what
+    they were, AnalysisError when the run fails. A drift is a value.
+    """
+    lock = fresh_lock(project)
+    require_analysis(project)
+    baseline = find_baseline(project)
+    if baseline is None:
+        raise no_baseline(project)
+    _require_same_data(project, baseline)
+    engine = tools.engine()
+    image = build_image(project, lock, tools)
+    setting = Setting(lock=lock, image=image, engine=engine)
+    recorded = execute(project, setting, RunOptions(echo=False))
+    require_success(recorded)
+    old = measure_folder(project, baseline.output_folder)
+    new = measure_folder(project, recorded.output_folder)
+    comparison = compare(old, new, project.metrics, project.tables)
+    return Verification(
+        verdict=Verdict.DRIFTED if comparison.drifted else Verdict.REPRODUCED,
+        comparison=comparison,
+        environment=diff_locks(read_lock(baseline.lock_folder, root=project.root), lock),
+        engine=engine.name,
+        run_id=recorded.id,
+        cpu_differs=recorded.cpu != baseline.cpu,
+        code_changed=changed_paths(baseline.code, recorded.code),
+        notes=tuple(f"not enforced here: {limit}" for limit in recorded.execution.unenforced),
+    )
+
+
+def no_baseline(project: Project) -> UsageError:
+    """Say how to make a baseline, and which other platforms have one."""
+    folder = project.root / "baseline"
+    others = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    also = f" (there is one for {', '.join(others)})" if others else ""
+    return UsageError(
+        f"no baseline yet for {PLATFORM}{also}",
+        hint='make one from a run whose numbers you trust: repro accept --reason "first results"'
+        + (", or verify on that platform" if others else ""),
+    )
+
+
+def changed_paths(old: tuple[FileDigest, ...], new: tuple[FileDigest, ...]) -> tuple[str, ...]:
+    """Paths whose content differs, or that only one side has; sorted."""
+    before = {item.path: item.sha256 for item in old}
+    after = {item.path: item.sha256 for item in new}
+    return tuple(sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p)))
+
+
+def _require_same_data(project: Project, baseline: Baseline) -> None:
+    changed = changed_paths(baseline.data, tree.data_digests(project))
+    if changed:
+        raise LockError(
+            "the data is not that of the baseline: " + ", ".join(changed[:10]),
+            hint="restore it; or, if the new data is meant: repro accept --reason …",
+        )

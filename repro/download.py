@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -37,6 +38,16 @@ class Http:
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._proxies: dict[str, str] = {}
+        self._authorities: dict[str, str] = {}
+
+    def route(self, *, proxies: Mapping[str, str], authorities: Mapping[str, str]) -> None:
+        """Reach some hosts as another program's settings say, whatever the environment says.
+
+        `proxies` are {`scheme://host`: proxy}, `authorities` {host: path of its CA bundle}.
+        """
+        self._proxies |= proxies
+        self._authorities |= authorities
 
     def _session(self) -> requests.Session:
         import requests
@@ -66,6 +77,20 @@ class Http:
         """Yield the body of `url` in pieces. Raises NetworkError."""
         for _, chunk in self._open(url, "*/*"):
             yield chunk
+
+    def size(self, url: str) -> int:
+        """Return the length of the body of `url` in bytes, unread. Raises NetworkError."""
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            try:
+                return os.stat(unquote(parts.path)).st_size  # noqa: PTH116 - not our path
+            except OSError as error:
+                raise NetworkError(f"{redact(url)}: {error.strerror}") from None
+        with self._respond(url, "*/*", "HEAD") as response:
+            length = response.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise NetworkError(f"{redact(url)}: does not say its size")
+        return int(length)
 
     def _open(self, url: str, accept: str) -> Iterator[tuple[str, bytes]]:
         parts = urlsplit(url)
@@ -98,7 +123,7 @@ class Http:
             if expected and not encoded and received != int(expected):
                 raise NetworkError(f"{redact(url)}: ended after {received} of {expected} bytes")
 
-    def _respond(self, url: str, accept: str) -> requests.Response:
+    def _respond(self, url: str, accept: str, method: str = "GET") -> requests.Response:
         """The first good response of at most TRIES; 429 and 5xx are tried again."""
         import requests
 
@@ -106,11 +131,14 @@ class Http:
         for attempt in range(TRIES):
             wait = min(0.5 * 2**attempt, _MAX_WAIT)
             try:
-                response = self._session().get(
+                response = self._session().request(
+                    method,
                     url,
                     headers={"Accept": accept, "Accept-Encoding": "identity"},
                     stream=True,
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                    proxies=dict(self._proxies),
+                    verify=self._authorities.get(urlsplit(url).hostname or ""),
                 )
             except (requests.ConnectionError, requests.Timeout) as error:
                 said = redact(f"{type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Protocol
 
 
@@ -27,7 +28,13 @@ class Progress(Protocol):
 class _TaskContext(Protocol):
     def __enter__(self) -> Task: ...
 
-    def __exit__(self, *exc: object) -> bool | None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> bool | None: ...
 
 
 class _SilentTask:

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 import repro
-from repro.cli.options import common
+from repro.cli.options import common, engine
 from repro.cli.session import Session
 
 COMMANDS = {
@@ -69,9 +69,10 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(repro.__version__, prog_name="repro")
+@engine
 @common
 def cli() -> None:
-    """Will it give the same numbers next year, on another machine?
+    """Say whether an analysis gives the same numbers next year, on another machine.
 
     Locks pip and apt packages by content, rebuilds the image bit for bit, reruns the analysis
     with the network off, and judges its metrics against a baseline.

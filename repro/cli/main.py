@@ -46,7 +46,7 @@ def run(words: list[str]) -> int:
 
         return shell_complete(cli, {}, "repro", COMPLETE, instruction)
     try:
-        with cli.make_context("repro", words, obj=Session()) as context:
+        with cli.make_context("repro", list(words), obj=Session()) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -71,9 +71,7 @@ def _say(failure: Failure, words: list[str]) -> None:
     options = words[: words.index("--")] if "--" in words else words
     if "--json" in options:
         command = next((word for word in options if word in COMMANDS), "")
-        text = console.failure_envelope(
-            command, failure.message, failure.hint, failure.exit_code
-        )
+        text = console.failure_envelope(command, failure.message, failure.hint, failure.exit_code)
         with suppress(LocalError):
             console.emit(text)
             return

@@ -36,18 +36,20 @@ class Session:
         return make_progress(quiet=self.quiet)
 
     def project(self) -> Project:
-        """Read the project. Raises UsageError."""
-        from repro.project.load import load
+        """Read the project and say what its user should know about it. Raises UsageError."""
+        from repro.project.load import load_project
 
-        return load(self.folder.absolute())
+        loaded = load_project(self.folder.resolve())
+        progress = self.progress()
+        for note in loaded.notes:
+            progress.note(f"note: {note}")
+        return loaded.project
 
     def tools(self) -> Tools:
         """Compose the workflows' collaborators. Raises UsageError."""
         from repro.workflows.tools import make_tools
 
-        return make_tools(
-            progress=self.progress(), engine_name=self.engine, offline=self.offline
-        )
+        return make_tools(progress=self.progress(), engine_name=self.engine, offline=self.offline)
 
     def show(self, renderable: RenderableType, data: Mapping[str, object]) -> None:
         """Write a result to stdout: as JSON where that was asked for, else for a person.

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from repro.errors import LockError
 from repro.files import CHUNK
-from repro.image.ustar import END, Member, encoded, header, padding
+from repro.image.ustar import BLOCK, END, Member, encoded, header, padding
 
 CAPABILITY = "security.capability"
 """The only extended attribute that a layer keeps: what ping and the like need."""
@@ -118,11 +118,10 @@ def canonical(source: BinaryIO, file: BinaryIO) -> None:
     try:
         with tarfile.open(fileobj=source, mode="r:") as tar:
             entries = _collected(_members(tar))
+            _require_end(source, tar)
             _write(file, _with_parents(_rerooted(entries, keep=_is_kept)))
     except tarfile.TarError as error:
-        raise LockError(
-            f"the root file system's tar is damaged: {error}", hint="run the build again"
-        ) from error
+        raise _damaged(str(error)) from error
 
 
 def is_dropped(path: str, *, folder: bool = False) -> bool:
@@ -167,6 +166,20 @@ def _members(tar: tarfile.TarFile) -> Iterator[Entry]:
             major=member.devmajor if kind in ("char", "block") else 0,
             minor=member.devminor if kind in ("char", "block") else 0,
         )
+
+
+def _require_end(source: BinaryIO, tar: tarfile.TarFile) -> None:
+    """Refuse a tar whose members end without the zeros that say so.
+
+    The standard library takes a damaged or missing header in the middle for the end.
+    """
+    source.seek(tar.offset)
+    if source.read(BLOCK) != bytes(BLOCK):
+        raise _damaged(f"no header and no end at byte {tar.offset}")
+
+
+def _damaged(how: str) -> LockError:
+    return LockError(f"the root file system's tar is damaged: {how}", hint="run the build again")
 
 
 def _opener(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], BinaryIO]:

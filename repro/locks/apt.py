@@ -59,7 +59,7 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Stanza:
-    """One paragraph: where it begins, its fields, and the line of each."""
+    """One paragraph: where it begins (0: in no file of ours), its fields, the line of each."""
 
     where: str
     start: int
@@ -67,8 +67,9 @@ class _Stanza:
     lines: Mapping[str, int]
 
     def error(self, what: str, field: str | None = None) -> LockError:
-        line = self.lines.get(field, self.start) if field else self.start
-        return LockError(f"{self.where}:{line}: {self.label}: {what}", hint=HINT)
+        line = self.lines.get(field or "", self.start)
+        where = f"{self.where}:{line}" if line else self.where
+        return LockError(f"{where}: {self.label}: {what}", hint=HINT)
 
     @property
     def label(self) -> str:

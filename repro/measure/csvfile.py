@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterator
 
 from repro.measure.collect import Collector
+from repro.measure.jsonfile import finite
 from repro.measure.source import Source, quoted
 from repro.models.measurement import Metric
-from repro.models.numerals import parse_number
+from repro.models.numerals import is_numeral, parse_number
 
 _HEADERS = frozenset({"name", "metric", "key"})
 
@@ -38,8 +39,7 @@ def read_metrics_csv(source: Source) -> tuple[Metric, ...]:
     """
     collector = Collector(source)
     collector.enter(0, mapping=True)
-    offset, lines = 0, 1
-    first = True
+    offset, lines, first = 0, 1, True
     for line, cells in rows(source):
         while lines < line:  # offsets advance with the rows: one pass over the text
             offset = source.text.find("\n", offset) + 1
@@ -58,6 +58,6 @@ def read_metrics_csv(source: Source) -> tuple[Metric, ...]:
         if not name:
             raise source.error_at_line(f"the value {quoted(text)} has no name", line)
         collector.key(name, offset)
-        number = parse_number(text)
+        number = finite(text, source, offset) if is_numeral(text) else parse_number(text)
         collector.value(number if number is not None else text or None, offset)
     return collector.finish()

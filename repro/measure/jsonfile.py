@@ -99,7 +99,8 @@ class _Reader:
         try:
             text, end = scanstring(self._text, at + 1, True)
         except json.JSONDecodeError as error:
-            raise self._source.error(error.msg, error.pos) from None
+            message = error.msg.removesuffix(" at").removesuffix(" starting")
+            raise self._source.error(message, error.pos) from None
         return str(text), int(end)
 
     def _literal(self, at: int) -> tuple[Scalar, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from repro.errors import AnalysisError
 
-MAX_METRICS_BYTES = 16 << 20
+MAX_METRICS_BYTES = 4 << 20
 """Largest metrics file that is read, in bytes."""
 
 MAX_TABLE_BYTES = 64 << 20

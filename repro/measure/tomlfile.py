@@ -16,9 +16,9 @@ from repro.models.numerals import MAX_DIGITS
 # Every alternative that begins also ends (an open string at the end of the text), so that no
 # text makes the search start over and over.
 _TOKEN = re.compile(
-    r'"""(?:[^\\]|\\.)*?(?:"""|\\?\Z)|'
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:""")?|'
     r"'''.*?(?:'''|\Z)|"
-    r'"(?:[^"\\\n]|\\.)*"?|'
+    r'"(?:[^"\\\n]++|\\.)*+"?|'
     r"'[^'\n]*'?|"
     r"\#[^\n]*|"
     r"(?P<numeral>[0-9+-][0-9A-Za-z_+.-]*)|"

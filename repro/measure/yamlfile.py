@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from repro.errors import AnalysisError
@@ -11,15 +10,13 @@ from repro.measure.collect import Collector
 from repro.measure.jsonfile import finite
 from repro.measure.source import Source, quoted
 from repro.models.measurement import Metric, Scalar
+from repro.models.numerals import is_numeral
 
 if TYPE_CHECKING:
     import yaml
 
 # The core schema of YAML 1.2 (section 10.3.2), which reads 1e-05 as the number that it is and
 # `yes` as text. Leading zeros stay text: 1.1 and 1.2 disagree about them.
-_NUMBER = re.compile(
-    r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?",
-)
 _WORDS: dict[str, Scalar] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -46,7 +43,8 @@ def read_yaml(source: Source) -> tuple[Metric, ...]:
         message = error.problem or error.context or "not valid YAML"
         if mark is None:
             raise AnalysisError(f"{source.file}: {message}") from None
-        raise source.error_at_line(f"column {mark.column + 1}: {message}", mark.line + 1) from None
+        where = f"line {mark.line + 1}, column {mark.column + 1}"
+        raise AnalysisError(f"{source.file}, {where}: {message}") from None
     except yaml.reader.ReaderError as error:
         at = min(_int(error.position), len(source.text))
         raise source.error(f"not valid YAML: {error.reason}", at) from None
@@ -122,7 +120,7 @@ class _Reader:
     def _plain(self, text: str, at: int) -> Scalar:
         if text in _WORDS:
             return _WORDS[text]
-        return finite(text, self._source, at) if _NUMBER.fullmatch(text) else text
+        return finite(text, self._source, at) if is_numeral(text) else text
 
     def _check_tag(self, tag: str | None, at: int) -> None:
         if tag is not None and tag not in _PLAIN_TAGS:

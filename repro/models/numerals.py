@@ -18,6 +18,11 @@ _NAN = frozenset({"nan", "NaN", "NAN", "-nan", "-NaN", "+nan"})
 _INFINITY = frozenset({"inf", "Inf", "INF", "infinity", "Infinity", "INFINITY"})
 
 
+def is_numeral(text: str) -> bool:
+    """Whether `text` writes a finite number, also one too long or too large to be held."""
+    return _DECIMAL.fullmatch(text) is not None
+
+
 def parse_decimal(text: str) -> int | float | None:
     """The finite number that `text` writes; None when it writes none that can be held.
 

@@ -59,6 +59,8 @@ class CellChange:
     tolerance: Tolerance
     difference: float | None = None
     relative: float | None = None
+    reason: str | None = None
+    """For IGNORED the user's reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

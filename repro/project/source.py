@@ -14,6 +14,8 @@ from repro.locks.names import relative_path, shown
 TEXT_LIMIT = 4 << 20
 """Bytes of a requirement file: a fully hashed one of a large project has about 1 MiB."""
 
+_PATH_LIMIT = 4096  # PATH_MAX of Linux
+
 _MARKS = (
     (codecs.BOM_UTF32_LE, "a UTF-32 byte order mark"),
     (codecs.BOM_UTF32_BE, "a UTF-32 byte order mark"),
@@ -31,6 +33,8 @@ def project_path(text: str, where: str) -> str:
     A leading `./` is dropped. Raises UsageError naming `where` for an absolute path, `..`,
     an empty path, the project itself, or a control character.
     """
+    if len(text) > _PATH_LIMIT:
+        raise UsageError(f"{where}: a path of more than {_PATH_LIMIT} characters")
     body, slash = (text[:-1], "/") if text.endswith("/") and text != "/" else (text, "")
     while body.startswith("./"):
         body = body[2:]

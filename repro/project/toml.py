@@ -11,19 +11,20 @@ from repro.errors import UsageError
 LIMIT = 256 << 10
 """Bytes; the largest pyproject.toml in the wild have about 100 KiB."""
 
-DEPTH = 32
+DEPTH = 16
 """Open brackets, and parts of one dotted key. tomllib recurses on brackets (RecursionError in
 the thousands) and is quadratic in the parts of a key."""
 
+# Possessive, and an unterminated string is a token too: no text makes this more than linear.
 _TOKEN = re.compile(
-    r"""(?P<text>\"{3}(?:[^"\\]|\\.|\"{1,2}(?!\"))*\"{3,5}
-        |'{3}(?:[^']|'{1,2}(?!'))*'{3,5}
-        |"(?:[^"\\\n]|\\.)*"
-        |'[^'\n]*'
-        |[A-Za-z0-9_-]+)
-    |(?P<comment>\#[^\n]*)
+    r"""(?P<text>\"{3}(?:[^"\\]|\\.|\"{1,2}(?!\"))*+(?:\"{3,5}|\\?\Z)
+        |'{3}(?:[^']|'{1,2}(?!'))*+(?:'{3,5}|\Z)
+        |"(?:[^"\\\n]|\\[^\n])*+"?
+        |'[^'\n]*+'?
+        |[A-Za-z0-9_-]++)
+    |(?P<comment>\#[^\n]*+)
     |(?P<dot>\.)
-    |(?P<space>[\ \t]+)
+    |(?P<space>[\ \t]++)
     |(?P<open>[\[{])
     |(?P<close>[\]}])
     |(?P<other>.)""",

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from repro.download import redact
 from repro.errors import LocalError
-from repro.report.text import safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 SCHEMA = 1
 """Version of everything that `--json` writes."""
 
 PLAIN_WIDTH = 80
 """Columns of a report that no terminal shows."""
+
+LEAST_WIDTH = 40
+"""Columns below which a report is cut by the terminal, not by us."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -35,26 +36,11 @@ def coloured(stream: TextIO | None) -> bool:
 
 def render(renderable: RenderableType) -> str:
     """Lay a report out for stdout: in the terminal's width and colours, else 80 plain columns."""
-    import io
+    from repro.report.text import to_string
 
-    from rich.console import Console
-
-    file = io.StringIO()
-    _console(Console, file).print(renderable)
-    return file.getvalue()
-
-
-def _console(kind: type[Console], file: TextIO) -> Console:
     terminal = is_terminal(sys.stdout)
-    return kind(
-        file=file,
-        force_terminal=terminal,
-        no_color=not coloured(sys.stdout),
-        width=None if terminal else PLAIN_WIDTH,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    width = shutil.get_terminal_size().columns if terminal else PLAIN_WIDTH
+    return to_string(renderable, width=max(width, LEAST_WIDTH), color=coloured(sys.stdout))
 
 
 def picture(renderable: RenderableType, title: str, width: int = 100) -> str:
@@ -78,12 +64,16 @@ def picture(renderable: RenderableType, title: str, width: int = 100) -> str:
 
 def envelope(command: str, data: Mapping[str, object]) -> str:
     """One JSON object with schema version and command; floats that JSON lacks must be text."""
+    import json
+
     body = {"schema": SCHEMA, "command": command, **data}
     return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def failure_envelope(command: str, message: str, hint: str | None, exit_code: int) -> str:
     """Say a failure as JSON, secrets removed."""
+    from repro.download import redact
+
     error = {
         "message": redact(message),
         "hint": redact(hint) if hint else None,
@@ -120,16 +110,14 @@ def _unwritable(error: OSError | ValueError) -> LocalError:
 
 def complain(message: str, hint: str | None) -> None:
     """Say on stderr what is wrong and what to do next: secrets removed, control bytes inert."""
+    from repro.download import redact
+    from repro.report.text import safe_lines
+
     if sys.stderr is None:
         return
     on, off = ("\x1b[1;31m", "\x1b[0m") if coloured(sys.stderr) else ("", "")
-    lines = [f"{on}error:{off} {_inert(message)}"]
+    text = f"{on}error:{off} {safe_lines(redact(message))}\n"
     if hint:
-        lines.append(f"  hint: {_inert(hint)}")
-    sys.stderr.write("\n".join(lines) + "\n")
+        text += f"  hint: {safe_lines(redact(hint))}\n"
+    sys.stderr.write(text)
     sys.stderr.flush()
-
-
-def _inert(text: str) -> str:
-    """Keep the lines, but make each of them harmless to a terminal and to CI's log readers."""
-    return "\n".join(safe(line) for line in redact(text).splitlines())

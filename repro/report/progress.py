@@ -15,11 +15,15 @@ from repro.report.console import coloured, is_terminal
 from repro.report.text import safe
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress as Live
     from rich.progress import TaskID
 
 QUICK = 0.5
 """Seconds: a task that ends sooner leaves no line."""
+
+LATE = 0.2
+"""Seconds: a task that ends sooner shows no bar."""
 
 
 def make_progress(*, quiet: bool, stream: TextIO | None = None) -> Progress:
@@ -155,7 +159,15 @@ def _make_live(stream: TextIO) -> Live:
         markup=False,
         emoji=False,
     )
-    return Live(
+
+    class Late(Live):
+        """Shows only tasks that are worth a bar, so that quick ones do not flicker."""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            late = [task for task in self.tasks if (task.elapsed or 0.0) >= LATE]
+            yield self.make_tasks_table(late)
+
+    return Late(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -164,4 +176,6 @@ def _make_live(stream: TextIO) -> Live:
         console=console,
         transient=True,
         refresh_per_second=8,
+        redirect_stdout=False,  # stdout is the caller's
+        redirect_stderr=False,
     )

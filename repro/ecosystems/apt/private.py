@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from repro.download import redact
 from repro.ecosystems.apt.sources import KEYRING, AptSources, Mirror
@@ -42,6 +43,7 @@ class PrivateApt:
     scratch: Path
     suite: str
     sources: AptSources
+    _one: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prepare(self) -> None:
         """Write configuration and sources. Raises UsageError where the host lacks something."""
@@ -84,7 +86,8 @@ class PrivateApt:
         """Run one of apt's programs on the private configuration; the caller checks `code`."""
         env = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
         env |= {"APT_CONFIG": str(self.scratch / "apt.conf"), "LC_ALL": "C.UTF-8"}
-        return run(argv, env=env, timeout=TIMEOUT)
+        with self._one:  # its caches are written without apt's own locks
+            return run(argv, env=env, timeout=TIMEOUT)
 
     def _update(self, *arguments: str) -> None:
         # -eany: without it a passing failure leaves old indexes in use with exit 0
@@ -103,9 +106,7 @@ class PrivateApt:
         )
 
     def _local(self) -> str:
-        # deb822: blanks separate addresses, so they are escaped, and apt's methods unescape
-        base = str(self.root / "local").replace("%", "%25").replace(" ", "%20")
-        return f"Types: deb\nURIs: copy:{base}\nSuites: ./\nTrusted: yes\n"
+        return f"Types: deb\nURIs: {local_address(self.root / 'local')}\nSuites: ./\nTrusted: yes\n"
 
     def _configuration(self) -> str:
         root, scratch = self.root, self.scratch
@@ -145,6 +146,14 @@ class PrivateApt:
 _PREFERENCES = f"Package: *\nPin: release o={LOCAL_ORIGIN}\nPin-Priority: {_LOCAL_PIN}\n"
 
 
+def local_address(folder: Path) -> str:
+    """Return the address of a flat repository on this machine.
+
+    Blanks separate the words of a source, so they are escaped; apt's methods undo that.
+    """
+    return "copy:" + quote(str(folder), safe="/~+")
+
+
 def failure(done: Done, suite: str) -> ReproError:
     """Return what a failed `apt-get update` means, in apt's own words, without credentials."""
     text = redact(done.stderr.decode(errors="replace"))
@@ -169,6 +178,8 @@ def _source(mirror: Mirror, suites: str) -> str:
                 f"{word}: the archive's key ring is missing",
                 hint="apt-get install debian-archive-keyring",
             )
+    if "-----BEGIN" in signed_by:  # a key itself: its lines are folded below the field
+        signed_by = "".join(f"\n {line.strip()}" for line in signed_by.splitlines())
     return (
         f"Types: deb\nURIs: {mirror.base}\nSuites: {suites}\nComponents: main\n"
         f"Signed-By: {signed_by}\n"

@@ -27,10 +27,15 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Index:
-    """A package index: `address` is its root, below which lies one page a project."""
+    """A package index; `given` is its address, None for the public one that nobody configured."""
 
     alias: str
-    address: str = field(repr=False)
+    given: str | None = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """Its root, below which lies one page a project; looked up only when it is read."""
+        return _well_known() if self.given is None else self.given
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +59,7 @@ class Indexes:
         best, length = DEFAULT, -1
         target = urlsplit(address)
         for index in self.indexes:
-            root = urlsplit(index.address)
+            root = urlsplit(index.given or "")
             parent = root.path.rstrip("/").rpartition("/")[0] + "/"
             same = (root.scheme, root.hostname, root.port)
             if same != (target.scheme, target.hostname, target.port):
@@ -73,8 +78,8 @@ class Indexes:
         if "@" in parts.netloc or parts.scheme not in ("http", "https"):
             return address
         for index in self.indexes:
-            root = urlsplit(index.address)
-            if _origin(index.address) == _origin(address) and "@" in root.netloc:
+            root = urlsplit(index.given or "")
+            if _origin(index.given or "") == _origin(address) and "@" in root.netloc:
                 return urlunsplit(parts._replace(netloc=root.netloc))
         return address
 
@@ -107,32 +112,32 @@ def effective(
     of_uv, of_pip = _uv(environ, home), _pip(environ, home)
     chosen = of_uv or of_pip
     aliases = dict(sources.indexes)
-    known = [_with_user(DEFAULT, address, environ) for address in _addresses(of_uv, of_pip)]
-    roots: list[tuple[str, str]] = []
+    known = list(_addresses(of_uv, of_pip))
+    roots: list[tuple[str, str | None]] = []
     if DEFAULT in aliases:
         roots.append((DEFAULT, aliases.pop(DEFAULT)))
     elif not chosen.no_index:
-        roots.append((DEFAULT, chosen.default or _well_known()))
+        roots.append((DEFAULT, chosen.default))
     roots += aliases.items()
-    taken = {_bare(address) for _, address in roots}
+    taken = {_bare(address) for _, address in roots if address}
     fresh = [pair for pair in chosen.extra if _bare(pair[1]) not in taken]
     roots += [(alias or f"extra-{number}", address) for number, (alias, address) in _count(fresh)]
     return Indexes(
         indexes=tuple(
-            Index(alias=alias, address=_with_user(alias, _borrow(address, known), environ))
-            for alias, address in roots
+            Index(alias=alias, given=_with_user(alias, _borrow(given, known), environ))
+            for alias, given in roots
         ),
         find_links=chosen.find_links,
-        strategy=(of_uv.strategy or "first-index") if of_uv else "unsafe-best-match",
+        strategy=of_uv.strategy or ("first-index" if of_uv else "unsafe-best-match"),
     )
 
 
 def uv_environment(indexes: Indexes) -> dict[str, str]:
     """Return uv's variables for these indexes: not arguments, which every user can read."""
-    default = [index.address for index in indexes.indexes if index.alias == DEFAULT]
+    default = [index.given for index in indexes.indexes if index.alias == DEFAULT]
     others = [index.address for index in indexes.indexes if index.alias != DEFAULT]
     found = {"UV_INDEX_STRATEGY": indexes.strategy}
-    if default:
+    if default and default[0] is not None:  # uv knows the public index itself
         found["UV_DEFAULT_INDEX"] = default[0]
     if others:
         found["UV_INDEX"] = " ".join(others)
@@ -192,11 +197,11 @@ def _bare(address: str) -> str:
     )
 
 
-def _borrow(address: str, known: Iterable[str]) -> str:
+def _borrow(address: str | None, known: Iterable[str]) -> str | None:
     """Give an address without credentials those that the user configured for its origin."""
-    parts = urlsplit(address)
-    if "@" in parts.netloc:
+    if address is None or "@" in urlsplit(address).netloc:
         return address
+    parts = urlsplit(address)
     for other in known:
         netloc = urlsplit(other).netloc
         if "@" in netloc and _origin(other) == _origin(address):
@@ -204,8 +209,10 @@ def _borrow(address: str, known: Iterable[str]) -> str:
     return address
 
 
-def _with_user(alias: str, address: str, environ: Mapping[str, str]) -> str:
+def _with_user(alias: str, address: str | None, environ: Mapping[str, str]) -> str | None:
     """Add uv's credentials for a named index: UV_INDEX_<NAME>_USERNAME and _PASSWORD."""
+    if address is None:
+        return None
     name = re.sub(r"[^A-Z0-9]", "_", alias.upper())
     user = environ.get(f"UV_INDEX_{name}_USERNAME")
     parts = urlsplit(address)

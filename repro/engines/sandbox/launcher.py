@@ -1,11 +1,14 @@
-"""The sandbox's launcher: builds the mounts of one run, gives its rights away, becomes bwrap.
+"""The sandbox's launcher: builds the mounts of one run, gives its rights away, starts bwrap.
 
 Started by path as `python -I -S launcher.py JOB_FD` with a JSON job in a memory file; imports
 only what the standard library has, and little of that, because its start is part of each run.
 The job's keys are those of `repro.engines.sandbox.command.Launch`. A step that fails is written
-to the status descriptor as `{"failed": STEP, "errno": N, "why": TEXT}`; bwrap's own status
-documents follow on the same descriptor.
+to the status descriptor as `{"failed": STEP, "errno": N, "why": TEXT}`; else
+`{"first": PID, "scratch": [DEVICE, …]}` and bwrap's own status documents come there.
 """
+
+# pathlib would double the time of the start:
+# ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import sys
 
-NEWNS, NEWUSER = 0x00020000, 0x10000000  # sched.h
+NEWNS, NEWUSER, NEWPID = 0x00020000, 0x10000000, 0x20000000  # sched.h
 MS_NOSUID, MS_NODEV, MS_RDONLY, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 1, 4096, 16384, 1 << 18
 SET_PDEATHSIG, SET_DUMPABLE = 1, 4  # prctl.h
 # The numbers of the new mount interface are the same on every architecture.
@@ -24,6 +28,10 @@ MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 429, 430, 431, 432
 SET_FLAG, SET_STRING, CREATE = 0, 1, 6
 CLOEXEC, EMPTY_PATH, HERE = 1, 4, -100
 PAGE = 4096
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for mypy alone: at run time this script imports nothing of repro
+    from repro.engines.sandbox.command import Launch
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -52,7 +60,7 @@ def system(step: str, number: int, *arguments: int | bytes | None, what: str = "
 def mount(
     step: str, kind: str | None, source: str | None, target: str, flags: int, options: str = ""
 ) -> None:
-    """mount(2). Raises StepError."""
+    """Mount a source on a target, with the words of mount(2). Raises StepError."""
 
     def text(value: str | None) -> bytes | None:
         return None if value is None else os.fsencode(value)
@@ -145,53 +153,49 @@ def bind(source: str, target: str) -> None:
     mount("bind", None, source, target, MS_BIND | MS_REC)
 
 
-def build(job: dict[str, object]) -> None:
-    """Mount everything that bwrap is going to show, under the job's base folder."""
+def build(job: Launch) -> list[int]:
+    """Mount everything that bwrap is going to show, under the job's base folder.
+
+    Return the device numbers of the memory file systems that the run may fill.
+    """
     base, user = job["base"], job["user"]
-    layers, binds = job["layers"], job["binds"]
-    folders, files = job["folders"], job["files"]
-    assert isinstance(base, str)
-    assert isinstance(layers, list)
-    assert isinstance(binds, list)
-    assert isinstance(folders, list)
-    assert isinstance(files, dict)
-    lowers = [pinned(layer) for layer in layers]
-    sources = [pinned(source) for source in binds]
     if user is None:
-        own_user_namespace(NEWNS)
+        own_user_namespace(NEWNS | NEWPID)
     else:
         checked("mount namespace", libc.unshare(NEWNS))
     mount("private mounts", None, None, "/", MS_REC | MS_PRIVATE)
+    # Only now: what was opened in another mount namespace cannot be mounted in this one.
+    lowers = [pinned(layer) for layer in job["layers"]]
+    sources = [pinned(source) for source in job["binds"]]
     # Over a folder of the host, but only this process and its children see that.
     mount("tmpfs", "tmpfs", "tmpfs", base, MS_NOSUID | MS_NODEV, "size=1m,mode=755")
-    os.mkdir(f"{base}/skeleton")
-    os.mkdir(f"{base}/empty")
-    os.mkdir(f"{base}/root")
-    skeleton(f"{base}/skeleton", folders, files)
+    for name in ("skeleton", "empty", "root"):
+        os.mkdir(f"{base}/{name}", 0o755)
+    skeleton(f"{base}/skeleton", job["folders"], job["files"])
     overlay([f"{base}/skeleton", *lowers, f"{base}/empty"], f"{base}/root")
-    for name in ("tmp", "shm"):
-        tmpfs(f"{base}/{name}", f"size={job['tmp']},nr_inodes={job['inodes']},mode=1777")
+    for name, size in (("tmp", job["tmp"]), ("shm", job["shm"])):
+        tmpfs(f"{base}/{name}", f"size={size},nr_inodes={job['inodes']},mode=1777")
     for number, source in enumerate(sources):
         bind(source, f"{base}/{number}")
-    if isinstance(user, int):
+    if user is not None:
         become(user)
-        own_user_namespace(0)  # processes are counted in it, for this run alone
-    os.mkdir(f"{base}/tmp/home", 0o700)
+        own_user_namespace(NEWPID)  # processes are counted in it, for this run alone
+    os.mkdir(f"{base}/tmp/home", 0o755)  # noqa: S108 - on the tmpfs of this run
+    return [os.stat(f"{base}/{name}").st_dev for name in ("tmp", "shm")]
 
 
-def confine(job: dict[str, object]) -> None:
+def confine(job: Launch) -> None:
     """Set the limits and signals that bwrap and the analysis inherit."""
-    pids, size = job["pids"], job["file_size"]
-    assert isinstance(pids, int)
-    assert isinstance(size, int)
-    for limit, value in (
-        (resource.RLIMIT_NPROC, pids),
-        (resource.RLIMIT_FSIZE, size),
-        (resource.RLIMIT_CORE, 0),
+    for limit, soft, hard in (
+        (resource.RLIMIT_NPROC, job["pids"], job["pids"]),
+        (resource.RLIMIT_FSIZE, job["file_size"], job["file_size"]),
+        (resource.RLIMIT_NOFILE, *job["open_files"]),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
-        hard = resource.getrlimit(limit)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
+        most = resource.getrlimit(limit)[1]
+        if most == resource.RLIM_INFINITY:
+            most = max(soft, hard)
+        resource.setrlimit(limit, (min(soft, most), min(hard, most)))  # only root may raise it
     # Python ignores these two, and "ignored" would pass through exec into the analysis.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -199,36 +203,47 @@ def confine(job: dict[str, object]) -> None:
         # The keys of the terminal belong to the program inside, not to bwrap.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGQUIT, signal.SIG_IGN)
-    os.umask(0o022)
 
 
-def enter_group(path: object) -> None:
-    """Join the control group that the engine made for this run."""
-    if isinstance(path, str):
-        with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
-            file.write("0")
+def launch(job: Launch) -> None:
+    """Prepare, start bwrap as the first process of a namespace, end with its exit status.
 
-
-def launch(job: dict[str, object]) -> None:
-    """Prepare and become bwrap. Raises StepError or OSError."""
+    Everything below ends with that process, whenever and however it ends: bwrap's own
+    promise of that begins only some time after its first fork. Raises StepError, OSError.
+    """
     libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != job["parent"]:
         os._exit(1)  # the engine died before that line
-    os.umask(0)
-    enter_group(job["group"])
-    build(job)
-    libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of user clears it
+    os.umask(0o022)
+    if job["group"] is not None:
+        with open(f"{job['group']}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+    scratch = build(job)
+    libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of rights clears it
     confine(job)
-    arguments, command, bwrap = job["arguments"], job["command"], job["bwrap"]
-    assert isinstance(arguments, list)
-    assert isinstance(command, list)
-    assert isinstance(bwrap, str)
     # Through a memory file and with no environment: /proc/1 inside shows neither host paths
     # nor the host's variables.
     options = os.memfd_create("options", 0)
-    os.write(options, b"".join(os.fsencode(word) + b"\0" for word in arguments))
+    os.write(options, b"".join(os.fsencode(word) + b"\0" for word in job["arguments"]))
     os.lseek(options, 0, os.SEEK_SET)
-    os.execve(bwrap, ["bwrap", "--args", str(options), "--", *command], {})
+    watched, held = os.pipe()
+    first = os.fork()
+    if first == 0:
+        libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.close(held)
+        if select.select([watched], [], [], 0)[0]:
+            os._exit(1)  # the launcher died before that line
+        os.execve(  # noqa: S606
+            job["bwrap"], ["bwrap", "--args", str(options), "--", *job["command"]], {}
+        )
+    say(job, {"first": first, "scratch": scratch})
+    code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def say(job: Launch, document: dict[str, object]) -> None:
+    """Tell the engine something, in one write."""
+    os.write(job["status"], json.dumps(document).encode() + b"\n")
 
 
 def main() -> int:
@@ -238,11 +253,10 @@ def main() -> int:
     try:
         launch(job)
     except StepError as error:
-        failure = {"failed": error.step, "errno": error.number, "why": error.what}
+        say(job, {"failed": error.step, "errno": error.number, "why": error.what})
     except OSError as error:
         name = error.filename if isinstance(error.filename, str) else ""
-        failure = {"failed": "preparation", "errno": error.errno or 0, "why": name}
-    os.write(job["status"], json.dumps(failure).encode() + b"\n")
+        say(job, {"failed": "preparation", "errno": error.errno or 0, "why": name})
     return 1
 
 

@@ -1,0 +1,36 @@
+"""`repro run`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from repro.cli.options import common, engine
+from repro.cli.session import Session
+
+
+@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARGUMENT]...]")
+@click.option("--no-copy", is_flag=True, help="Leave the outputs below .repro/runs.")
+@engine
+@common
+@click.pass_obj
+def command(session: Session, words: tuple[str, ...], no_copy: bool) -> None:
+    """Run the analysis, or any command, in the pinned image.
+
+    No network, read-only root and data; the project is a private copy. The declared outputs of
+    the analysis are copied into the project; those of a COMMAND of your own are not.
+    """
+    from repro.report.run import data, render
+    from repro.workflows.run import RunOptions, run
+
+    options = RunOptions(
+        command=words or None,
+        interactive=bool(words) and not session.json and sys.stdin.isatty() and sys.stdout.isatty(),
+        publish=not words and not no_copy,
+        echo=not session.json,
+    )
+    result = run(session.project(), session.tools(), options)
+    if not words or session.json:  # a command's own output is the whole answer
+        session.show(render(result), data(result))

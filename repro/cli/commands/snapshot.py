@@ -1,0 +1,45 @@
+"""`repro snapshot`."""
+
+from __future__ import annotations
+
+import click
+
+from repro.cli.options import common, engine
+from repro.cli.session import Session
+
+ALL = "*"
+
+
+@click.command("snapshot")
+@click.option(
+    "--upgrade",
+    multiple=True,
+    is_flag=False,
+    flag_value=ALL,
+    metavar="[NAME]",
+    help="Let every pin move, or that of NAME (repeatable). Other pins are kept.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@click.option(
+    "--adopt-edits",
+    is_flag=True,
+    help="Check a lock that was edited (for example by a bot) by resolving, and seal it.",
+)
+@engine
+@common
+@click.pass_obj
+def command(session: Session, upgrade: tuple[str, ...], dry_run: bool, adopt_edits: bool) -> None:
+    """Lock the project's pip and apt packages by content.
+
+    Writes lockfiles/linux-amd64/ (apt.lock, requirements.txt, repro.lock). Pins that are there
+    are kept unless --upgrade lets them move.
+    """
+    from repro.models.lock import Upgrade
+    from repro.report.snapshot import data, render
+    from repro.workflows.snapshot import SnapshotOptions, snapshot
+
+    names = tuple(name for name in upgrade if name != ALL)
+    wish = Upgrade(everything=ALL in upgrade, names=names)
+    options = SnapshotOptions(upgrade=wish, dry_run=dry_run, adopt_edits=adopt_edits)
+    result = snapshot(session.project(), session.tools(), options)
+    session.show(render(result), data(result))

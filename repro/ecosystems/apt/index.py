@@ -1,0 +1,182 @@
+"""The verified package indexes of one suite, as a private apt holds them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from repro.download import redact
+from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
+from repro.ecosystems.apt.sources import KEYRING
+from repro.errors import LockError
+from repro.files import local_errors
+from repro.locks.apt import from_fields
+from repro.models.lock import Deb, Provenance
+from repro.process import Done, run, which
+
+_SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
+_NAMES = re.compile(rb"^(?:Package: (\S+)|Provides: (.+))$", re.MULTILINE)
+_CANDIDATE = re.compile(r"^  Candidate: (\S+)$", re.MULTILINE)
+_VALID = re.compile(r"^\[GNUPG:\] VALIDSIG .*?([0-9A-F]{40})\s*$", re.MULTILINE)
+_DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """One `Packages` index that apt has verified: its file, archive and release."""
+
+    file: Path
+    archive: str
+    release: str
+
+
+def parse_targets(text: str) -> tuple[Target, ...]:
+    """Return the archives' indexes in the output of `apt-get indextargets`.
+
+    The local source is left out. Raises LockError for an index that apt does not trust, or that
+    is not Debian's.
+    """
+    found = []
+    for paragraph in text.strip().split("\n\n"):
+        fields = fields_of(paragraph)
+        if fields.get("Origin") == LOCAL_ORIGIN or fields.get("Repo-URI", "").startswith("copy:"):
+            continue
+        base = redact(fields.get("Repo-URI", "an unknown source"))
+        if fields.get("Trusted") != "yes":
+            raise LockError(
+                f"{base}: apt does not trust this index", hint="mend apt's sources: Signed-By"
+            )
+        if fields.get("Origin") != "Debian":
+            raise LockError(
+                f"{base}: its origin is {fields.get('Origin', 'not given')!r}, not Debian",
+                hint="name a mirror of Debian itself: [apt] mirror in repro.toml",
+            )
+        found.append(
+            Target(
+                file=Path(fields["Filename"]),
+                archive=fields["Repo-URI"].rstrip("/").rpartition("/")[2],
+                release=fields["Release"],
+            )
+        )
+    return tuple(found)
+
+
+def fields_of(paragraph: str) -> dict[str, str]:
+    """Return the fields of one paragraph that a trusted apt wrote or verified."""
+    from debian.deb822 import Deb822
+
+    return {str(key): str(value) for key, value in Deb822(paragraph.splitlines()).items()}
+
+
+class PackageIndexes:
+    """What the suite offers. Valid while the lock on its folder is held."""
+
+    def __init__(self, apt: PrivateApt) -> None:
+        self.apt = apt
+        self._targets: tuple[Target, ...] | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The verified indexes. Raises LockError when one is not."""
+        if self._targets is None:
+            done = self.apt.call("apt-get", "indextargets", "Created-By: Packages")
+            self._targets = parse_targets(_checked(done).text)
+            if not self._targets:
+                raise LockError(f"{self.apt.suite}: the archive has no package index")
+        return self._targets
+
+    def version(self, package: str) -> str | None:
+        """Return the version that would be chosen; None when the suite has no such package."""
+        done = _checked(self.apt.call("apt-cache", "policy", "--", package))
+        match = _CANDIDATE.search(done.text)
+        return None if match is None or match[1] == "(none)" else match[1]
+
+    def names(self) -> frozenset[str]:
+        """Names of all packages, also those that others only provide."""
+        found: set[str] = set()
+        for data in self._contents():
+            for package, provided in _NAMES.findall(data):
+                if package:
+                    found.add(package.decode())
+                else:
+                    found.update(
+                        part.split()[0].decode() for part in provided.split(b",") if part.split()
+                    )
+        return frozenset(found)
+
+    def debs(self, wanted: Mapping[str, str]) -> dict[str, Deb]:
+        """Return {sha256: package} of those of `wanted` (sha256 → path) that the indexes hold."""
+        found: dict[str, Deb] = {}
+        for target, data in zip(self.targets, self._contents(), strict=True):
+            for match in _SHA256.finditer(data):
+                sha256 = match[1].decode()
+                if sha256 in wanted and sha256 not in found:
+                    start = data.rfind(b"\n\n", 0, match.start()) + 1
+                    end = data.find(b"\n\n", match.end())
+                    text = data[start : end if end >= 0 else len(data)].decode()
+                    where = f"the index of {target.release}"
+                    found[sha256] = from_fields(
+                        fields_of(text.strip("\n")), archive=target.archive, where=where
+                    )
+        return found
+
+    def provenance(self) -> tuple[Provenance, ...]:
+        """Return InRelease hash, date and signer of each release, and apt's version."""
+        found = []
+        for target in self.targets:
+            name = target.file.name.partition(f"_{target.release}_")[0]
+            path = target.file.with_name(f"{name}_{target.release}_InRelease")
+            if path.is_file():
+                with local_errors(path):
+                    data = path.read_bytes()
+                found.append(
+                    Provenance(
+                        source=f"{target.archive} {target.release}",
+                        facts=(
+                            ("inrelease", hashlib.sha256(data).hexdigest()),
+                            ("date", release_date(data.decode(errors="replace"))),
+                            *(("signer", one) for one in self._signers(path, target.archive)),
+                        ),
+                    )
+                )
+        done = _checked(self.apt.call("apt-get", "--version"))
+        return (*found, Provenance(source="apt", facts=(("version", done.text.split()[1]),)))
+
+    def _contents(self) -> Iterator[bytes]:
+        for target in self.targets:
+            with local_errors(target.file):
+                yield target.file.read_bytes()
+
+    def _signers(self, path: Path, archive: str) -> Iterable[str]:
+        """Fingerprints of the good signatures' primary keys, as far as gpgv is there to ask."""
+        keys = self.apt.sources.mirror(archive).signed_by or KEYRING
+        gpgv = which("gpgv")
+        if gpgv is None or "-----BEGIN" in keys or not keys.endswith(".gpg"):
+            return ()
+        words = [word for key in keys.split() for word in ("--keyring", key)]
+        done = run([gpgv, "--status-fd", "1", *words, path], timeout=60)
+        return sorted(set(_VALID.findall(done.text)))
+
+
+def release_date(text: str) -> str:
+    """Return a Release file's date as `YYYY-MM-DDThh:mm:ssZ`. Raises LockError without one."""
+    match = _DATE.search(text)
+    try:
+        moment = parsedate_to_datetime(match[1] if match else "")
+    except ValueError:
+        raise LockError("the archive's Release file has no date") from None
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _checked(done: Done) -> Done:
+    if done.code:
+        raise LockError(
+            f"{' '.join(done.argv[:2])} failed: {redact(done.tail(5))}",
+            hint="remove the apt folder of the cache and run again",
+        )
+    return done

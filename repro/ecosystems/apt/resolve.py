@@ -1,0 +1,311 @@
+"""AptIndex: apt decides, never we; what it chose is looked up in the verified indexes."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.download import redact
+from repro.ecosystems.apt.index import PackageIndexes
+from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
+from repro.ecosystems.apt.sources import host_sources
+from repro.errors import LockError, UsageError
+from repro.files import exclusive, make_folder, scratch, write_atomic
+from repro.locks.apt import render
+from repro.models.lock import Deb, Provenance, Upgrade
+from repro.models.project import SUITES, AptRequest, Sources
+from repro.process import Done
+from repro.progress import Progress
+
+BASE = ("libstdc++6", "libgcc-s1", "zlib1g", "libexpat1", "ca-certificates")
+"""Asked for beside `?essential`: without libstdc++6 no compiled wheel imports (BUILD.md §1)."""
+
+_OPTIONAL = "usr-is-merged"
+"""Asked for where the suite has it: else bookworm takes usrmerge, and perl with it."""
+
+_URI = re.compile(r"'([^']+)' \S+ [0-9]+ SHA256:([0-9a-f]{64})")
+_BLOCKER = re.compile(r"^ (\S+) : |(?:Depends|PreDepends|Breaks|Conflicts): ([a-z0-9][a-z0-9+.-]+)")
+_PREAMBLE = "The following information may help to resolve the situation:"
+_PROVIDED = re.compile(r"^Package (\S+) is a virtual package provided by:\n((?:  .+\n)+)", re.M)
+_GLIBC = re.compile(r"(?:[0-9]+:)?(2\.[0-9]+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AptResolution:
+    """What apt chose, sorted by name, and where that answer came from."""
+
+    debs: tuple[Deb, ...]
+    provenance: tuple[Provenance, ...]
+    moved: tuple[str, ...] = ()
+    """Pins that an upgrade had to move along with those that it names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pins:
+    """The old lock's packages that are kept: a local source that apt prefers."""
+
+    debs: tuple[Deb, ...]
+
+    @classmethod
+    def kept(cls, previous: Iterable[Deb], upgrade: Upgrade) -> Pins:
+        """Return what an upgrade leaves alone: neither a name of it, nor of its source package.
+
+        Binary packages of one source depend on each other's exact version.
+        """
+        debs = tuple(previous)
+        sources = {source_of(deb) for deb in debs if upgrade.covers(deb.name)}
+        return cls(debs=tuple(deb for deb in debs if source_of(deb) not in sources))
+
+    def without(self, names: Iterable[str]) -> Pins:
+        """Return the pins after those names, and all of their sources, are let go."""
+        return Pins.kept(self.debs, Upgrade(names=tuple(names)))
+
+    def by_hash(self) -> dict[str, Deb]:
+        """Return {sha256: package}."""
+        return {deb.sha256: deb for deb in self.debs}
+
+    def write(self, folder: Path, suite: str) -> None:
+        """Write them as a flat repository that apt reads."""
+        packages = render(self.debs).encode()
+        write_atomic(folder / "Packages", packages)
+        write_atomic(folder / "Release", release(packages, LOCAL_ORIGIN, suite).encode())
+
+
+class AptResolver:
+    """Resolves on a private apt below `cache`; any suite, no root."""
+
+    def __init__(self, cache: Path, sources: Sources, progress: Progress) -> None:
+        self.cache = cache
+        self.sources = sources
+        self.progress = progress
+
+    @contextmanager
+    def open(
+        self, suite: str, *, previous: tuple[Deb, ...] = (), upgrade: Upgrade | None = None
+    ) -> Iterator[AptIndex]:
+        """Yield the suite's up-to-date index; what `previous` pins stays, as far as it may.
+
+        `previous` must come from the same suite. Raises NetworkError, LockError where an index
+        is not to be trusted, UsageError where the host lacks sources or keys.
+        """
+        sources = host_sources(self.sources)
+        mirrors = repr([(mirror.archive, mirror.base) for mirror in sources.mirrors])
+        name = f"{suite}-{hashlib.sha256(mirrors.encode()).hexdigest()[:12]}"
+        root = make_folder(self.cache / name)
+        with (
+            exclusive(self.cache / f"{name}.lock", what=f"apt's index of {suite}"),
+            scratch(self.cache) as secret,
+        ):
+            apt = PrivateApt(root=root, scratch=secret, suite=suite, sources=sources)
+            apt.prepare()
+            pins = Pins.kept(previous, upgrade or Upgrade())
+            pins.write(root / "local", suite)
+            with self.progress.task(f"reading the package index of {suite}"):
+                apt.update()
+            yield AptIndex(
+                apt, pins, may_move=upgrade is not None and upgrade != Upgrade(), was=previous
+            )
+
+
+class AptIndex:
+    """One suite's index, and apt's answers on it (see AptResolver.open)."""
+
+    def __init__(
+        self, apt: PrivateApt, pins: Pins, *, may_move: bool, was: tuple[Deb, ...]
+    ) -> None:
+        self._indexes = PackageIndexes(apt)
+        self._apt = apt
+        self._pins = pins
+        self._may_move = may_move
+        self._was = was
+
+    def version(self, package: str) -> str | None:
+        """Return the version that would be chosen; None when the suite has no such package."""
+        return self._indexes.version(package)
+
+    def glibc(self) -> str:
+        """Return the C library's version as `2.N`. Raises LockError when there is none."""
+        match = _GLIBC.match(self.version("libc6") or "")
+        if match is None:
+            raise LockError(
+                f"{self._apt.suite} has no libc6 of a version 2.N", hint="check [apt] mirror"
+            )
+        return match[1]
+
+    def resolve(
+        self, requests: tuple[AptRequest, ...], *, python: str, apt_source: str
+    ) -> AptResolution:
+        """Return every package of an environment with this interpreter and these requests.
+
+        `apt_source` is the file that the requests came from. Raises UsageError for a package
+        that the suite does not have, LockError with apt's explanation when they do not fit.
+        """
+        self._check(requests, apt_source)
+        words = self._words(requests, python)
+        before = {deb.name for deb in self._pins.debs}
+        done = self._install(words)
+        # every round lets go of a pin: it ends
+        while done.code and self._may_move and (blockers := self._blockers(done)):
+            self._pins = self._pins.without(blockers)
+            self._pins.write(self._apt.root / "local", self._apt.suite)
+            self._apt.update_local()
+            done = self._install(words)
+        if done.code:
+            raise self._unsatisfiable(done, requests, apt_source)
+        debs = self._chosen(done.text)
+        moved = _moved(self._was, debs, before - {deb.name for deb in self._pins.debs})
+        return AptResolution(debs=debs, provenance=self._indexes.provenance(), moved=moved)
+
+    def _words(self, requests: tuple[AptRequest, ...], python: str) -> tuple[str, ...]:
+        optional = (_OPTIONAL,) if self.version(_OPTIONAL) else ()
+        asked = (*BASE, *optional, *interpreter_packages(self._apt.suite, python))
+        named = {request.name for request in requests}
+        return (
+            "?essential",
+            *(name for name in asked if name not in named),
+            *(str(request) for request in requests),
+        )
+
+    def _install(self, words: tuple[str, ...], quiet: str = "-qq") -> Done:
+        done = self._apt.call(
+            *("apt-get", "install", "-y", quiet),
+            *("-o", "Acquire::ForceHash=SHA256"),  # without it: MD5
+            *("--print-uris", "--", *words),
+        )
+        if done.code and quiet == "-qq":  # which also hides the explanation
+            return self._install(words, "-q")
+        return done
+
+    def _check(self, requests: tuple[AptRequest, ...], apt_source: str) -> None:
+        """Refuse unknown names ourselves: apt would read some of them as patterns."""
+        if not requests:
+            return
+        known = self._indexes.names() | {deb.name for deb in self._pins.debs}
+        for request in requests:
+            if request.name not in known:
+                close = difflib.get_close_matches(request.name, sorted(known), n=3, cutoff=0.75)
+                raise UsageError(
+                    f"{apt_source}: {self._apt.suite} has no package {request.name!r}",
+                    hint=f"did you mean {' or '.join(close)}?"
+                    if close
+                    else "look it up: apt-cache search WORD",
+                )
+
+    def _blockers(self, done: Done) -> tuple[str, ...]:
+        """Return the kept pins that apt's explanation names."""
+        pinned = {deb.name for deb in self._pins.debs}
+        text = done.text + done.stderr.decode(errors="replace")
+        named = {
+            name
+            for line in text.splitlines()
+            for pair in _BLOCKER.findall(line)
+            for name in pair
+            if name in pinned
+        }
+        return tuple(sorted(named))
+
+    def _unsatisfiable(
+        self, done: Done, requests: tuple[AptRequest, ...], apt_source: str
+    ) -> LockError | UsageError:
+        text = redact(done.text + "\n" + done.stderr.decode(errors="replace"))
+        if (match := _PROVIDED.search(text)) is not None:
+            providers = sorted(line.split()[0] for line in match[2].splitlines())
+            return UsageError(
+                f"{apt_source}: {match[1]!r} is a virtual package",
+                hint=f"name the one that you want: {', '.join(providers)}",
+            )
+        for request in requests:
+            if request.version and f"Version '{request.version}' for '{request.name}'" in text:
+                return UsageError(
+                    f"{apt_source}: {self._apt.suite} has no version {request.version} of "
+                    f"{request.name}",
+                    hint=f"it has {self.version(request.name) or 'none'} now",
+                )
+        blockers = self._blockers(done)
+        return LockError(
+            "apt finds no set of packages that fits\n  " + "\n  ".join(explanation(text)),
+            hint=f"if a kept pin is in the way: repro snapshot --upgrade {' '.join(blockers)}"
+            if blockers
+            else f"change the packages in {apt_source}",
+        )
+
+    def _chosen(self, text: str) -> tuple[Deb, ...]:
+        """Packages by the hashes that apt printed: kept ones from the old lock, as they were."""
+        wanted: dict[str, str] = {}
+        for line in text.splitlines():
+            match = _URI.fullmatch(line)
+            if match is None:
+                raise LockError(
+                    f"apt-get printed no SHA256: {redact(line)}", hint="lock a stronger archive"
+                )
+            wanted[match[2]] = match[1]
+        kept = {key: deb for key, deb in self._pins.by_hash().items() if key in wanted}
+        found = (
+            self._indexes.debs({key: uri for key, uri in wanted.items() if key not in kept}) | kept
+        )
+        if missing := sorted(redact(uri) for key, uri in wanted.items() if key not in found):
+            raise LockError(f"not in any verified index: {', '.join(missing)}")
+        return tuple(sorted(found.values(), key=lambda deb: deb.name))
+
+
+def explanation(text: str) -> tuple[str, ...]:
+    """Return the lines in which apt-get says why it cannot, without its preamble."""
+    lines = (text.partition(_PREAMBLE)[2] or text).splitlines()
+    return tuple(
+        line.rstrip()
+        for line in lines
+        if line.strip() and not line.startswith(("Reading ", "Building "))
+    )
+
+
+def interpreter_packages(suite: str, python: str) -> tuple[str, ...]:
+    """Return the packages of an interpreter with its whole standard library.
+
+    `python` and `python2` for 2.7, `python3` for the others. Raises UsageError for one that the
+    suite does not have.
+    """
+    for known in SUITES:
+        if known.name == suite and python in known.pythons:
+            break
+    else:
+        have = "; ".join(f"{one.name}: {', '.join(one.pythons)}" for one in SUITES)
+        raise UsageError(
+            f"no Python {python} in {suite!r}", hint=f"suites and their interpreters: {have}"
+        )
+    if python == "2.7":
+        return ("python2.7", "python2", "python-is-python2")
+    # Debian keeps distutils apart until 3.12, where it is gone; zoneinfo reads tzdata
+    legacy = ("python3-distutils",) if python in ("3.9", "3.11") else ()
+    return (f"python{python}", "python3", *legacy, "tzdata")
+
+
+def release(packages: bytes, origin: str, suite: str) -> str:
+    """Return the Release file of a flat repository with this `Packages` file.
+
+    With Suite and Codename: without them mmdebstrap finds nothing to extract (BUILD.md §2).
+    """
+    digest = hashlib.sha256(packages).hexdigest()
+    return (
+        f"Origin: {origin}\nLabel: {origin}\nSuite: {suite}\nCodename: {suite}\n"
+        "Date: Sat, 01 Jan 2000 00:00:00 UTC\nArchitectures: amd64 all\n"
+        f"SHA256:\n {digest} {len(packages)} Packages\n"
+    )
+
+
+def source_of(deb: Deb) -> str:
+    """Return the name of the source package that a package was built from."""
+    return dict(deb.fields).get("Source", deb.name).split()[0]
+
+
+def _moved(was: Iterable[Deb], now: Iterable[Deb], released: set[str]) -> tuple[str, ...]:
+    versions: Mapping[str, str] = {deb.name: deb.version for deb in was}
+    return tuple(
+        deb.name
+        for deb in now
+        if deb.name in released and versions.get(deb.name, deb.version) != deb.version
+    )

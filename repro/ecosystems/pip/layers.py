@@ -1,0 +1,294 @@
+"""The pip part of an image: layers straight from hashed wheels (DESIGN.md §6)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import zipfile
+import zlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from repro.ecosystems.base import LayerRecipe
+from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.compile import have_bytecode, opened_bytecode
+from repro.ecosystems.pip.layout import Layout, of, skeleton
+from repro.ecosystems.pip.sdist import have_built
+from repro.ecosystems.pip.wheels import (
+    Planned,
+    Wheel,
+    check_content,
+    content_digest,
+    opened,
+    plan,
+    wheel_of,
+)
+from repro.errors import LockError
+from repro.image.layer import Entry, write_layer
+from repro.models.image import RECIPE
+from repro.models.lock import Lock, PipArtifact
+from repro.store.artifacts import Store
+
+LARGE = 4 << 20
+"""Bytes of a wheel from which on it has a layer of its own."""
+
+MOST = 40
+"""Wheels with a layer of their own; an image has at most 60 layers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerTarget:
+    """What of a lock, beside the artifacts, decides the layers.
+
+    `interpreter` identifies the interpreter that compiles: the sha256 of its packages.
+    """
+
+    python: str
+    interpreter: str
+    system_site_packages: bool = False
+    allow_overlap: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, lock: Lock) -> LayerTarget:
+        """Return what this lock says. Raises LockError when it has no such interpreter."""
+        python = lock.seal.python
+        parts = re.compile(rf"(lib)?python{re.escape(python)}(-minimal|-stdlib)?")
+        found = sorted(deb.sha256 for deb in lock.debs if parts.fullmatch(deb.name))
+        if not found:
+            raise LockError(f"apt.lock: python{python} is missing", hint="run: repro snapshot")
+        return cls(
+            python=python,
+            interpreter=hashlib.sha256("\n".join(found).encode()).hexdigest(),
+            system_site_packages=lock.seal.system_site_packages,
+            allow_overlap=lock.seal.allow_overlap,
+        )
+
+
+def recipes(
+    artifacts: Sequence[PipArtifact], *, target: LayerTarget, store: Store, bench: Bench
+) -> tuple[LayerRecipe, ...]:
+    """Return the layers of these artifacts: large wheels first, one each, then all the others.
+
+    `bench` runs the base layers. Writing a layer needs the artifacts in the store, and raises
+    LockError where two wheels write one path differently; several may be written at once. The
+    last layer's key covers every wheel, so that a clash is noticed even where all other layers
+    were built before.
+    """
+    layout = of(target.python)
+    build = _Build(
+        artifacts=tuple(sorted(artifacts, key=lambda item: item.name)),
+        layout=layout,
+        target=target,
+        store=store,
+        bench=bench,
+    )
+    large = sorted(
+        (item for item in artifacts if item.build is None and item.size > LARGE),
+        key=lambda item: (-item.size, item.name),
+    )[:MOST]
+    names = [item.name for item in large]
+    groups: list[tuple[str, tuple[str, ...]]] = [
+        (f"pip {item.name} {item.version}", (item.name,)) for item in large
+    ]
+    rest = tuple(wheel.name for wheel in build.wheels if wheel.name not in names)
+    if rest or names or not layout.is_two:
+        groups.append((f"pip: {len(rest)} small packages", rest))
+    writers = [
+        _Writer(build=build, group=group, last=number == len(large))
+        for number, (_, group) in enumerate(groups)
+    ]
+    build.writers.extend(writers)
+    return tuple(
+        LayerRecipe(name=name, key=writer.key, write=writer)
+        for (name, _), writer in zip(groups, writers, strict=True)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Writer:
+    """One layer: the packages in it; the last one has the environment itself too."""
+
+    build: _Build
+    group: tuple[str, ...]
+    last: bool
+
+    @property
+    def key(self) -> str:
+        return self.build.key(self.group, last=self.last)
+
+    def __call__(self, file: BinaryIO) -> None:
+        self.build.write(file, self.group, last=self.last)
+
+
+@dataclass(kw_only=True)
+class _Build:
+    """What the layers of one lock share: the wheels' plans, read once, and their bytecode."""
+
+    artifacts: tuple[PipArtifact, ...]
+    layout: Layout
+    target: LayerTarget
+    store: Store
+    bench: Bench
+    ready: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    writers: list[_Writer] = field(default_factory=list)
+    whole: dict[str, tuple[Planned, ...]] = field(default_factory=dict)
+    """Every file of each wheel."""
+    plans: dict[str, tuple[Planned, ...]] = field(default_factory=dict)
+    """Those that it keeps."""
+
+    @property
+    def wheels(self) -> tuple[Wheel, ...]:
+        """All wheels, sorted by package."""
+        return tuple(wheel_of(item, self.store) for item in self.artifacts)
+
+    def key(self, group: tuple[str, ...], *, last: bool) -> str:
+        """Return the key of the layer of these packages."""
+        target = self.target
+        # What a wheel loses to another one depends on all wheels: only where that is allowed.
+        whole = last or bool(target.allow_overlap)
+        parts = [
+            "pip",
+            RECIPE,
+            self.layout.python,
+            self.layout.prefix,
+            self.target.interpreter,
+            target.system_site_packages if last else None,
+            sorted(target.allow_overlap),
+            group,
+            [[w.name, w.sha256] for w in self.wheels if whole or w.name in group],
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def write(self, file: BinaryIO, group: tuple[str, ...], *, last: bool) -> None:
+        """Write the layer of these packages."""
+        with self.lock:
+            self._prepare()
+        chosen = [wheel for wheel in self.wheels if wheel.name in group]
+        try:
+            with ExitStack() as stack:
+                entries = list(self._skeleton()) if last else []
+                bytecode: dict[str, Entry] = {}
+                for wheel in chosen:
+                    check_content(wheel)
+                    entries += stack.enter_context(opened(wheel, self.plans[wheel.name]))
+                    # Two wheels may hold the same source, and compile it to other bytes.
+                    bytecode |= {e.path: e for e in self._bytecode(wheel, stack)}
+                write_layer(file, [*entries, *bytecode.values()])
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            named = ", ".join(wheel.filename for wheel in chosen)
+            raise LockError(
+                f"{named}: {error}", hint="the wheel is damaged; lock another version of it"
+            ) from error
+
+    def _skeleton(self) -> tuple[Entry, ...]:
+        return skeleton(self.layout, system_site_packages=self.target.system_site_packages)
+
+    def _bytecode(self, wheel: Wheel, stack: ExitStack) -> tuple[Entry, ...]:
+        return stack.enter_context(
+            opened_bytecode(
+                wheel,
+                self.plans[wheel.name],
+                self.layout,
+                interpreter_id=self.target.interpreter,
+                store=self.store,
+            )
+        )
+
+    def _prepare(self) -> None:
+        """Build what is a source, plan every wheel, compile: once for all layers."""
+        if self.ready:
+            return
+        have_built(self.artifacts, python=self.layout.python, bench=self.bench, store=self.store)
+        self.whole = {wheel.name: plan(wheel, self.layout) for wheel in self.wheels}
+        self.plans = without_overlap(
+            [(wheel, self.whole[wheel.name]) for wheel in self.wheels],
+            reserved=frozenset(e.path for e in self._skeleton() if e.kind != "dir"),
+            allowed=self.target.allow_overlap,
+        )
+        self._compile_missing()
+        self.ready = True
+
+    def _compile_missing(self) -> None:
+        """Compile for every layer that is not built yet, in one job."""
+        due = {
+            name
+            for writer in self.writers
+            if self.store.layer(writer.key) is None
+            for name in writer.group
+        }
+        have_bytecode(
+            [(wheel, self.whole[wheel.name]) for wheel in self.wheels if wheel.name in due],
+            self.layout,
+            interpreter_id=self.target.interpreter,
+            store=self.store,
+            bench=self.bench,
+        )
+
+
+def without_overlap(
+    plans: Sequence[tuple[Wheel, tuple[Planned, ...]]],
+    *,
+    reserved: frozenset[str],
+    allowed: Sequence[str],
+) -> dict[str, tuple[Planned, ...]]:
+    """Return the plans by package, each path in one of them only, unless it is the same file.
+
+    `allowed` are paths or package names: there the last package in sorted order wins. Raises
+    LockError naming both packages and the path, also where a package writes below another's
+    file or over the environment's own.
+    """
+    owner: dict[str, tuple[Wheel, Planned]] = {}
+    lost: set[tuple[str, str]] = set()
+    for wheel, planned in plans:
+        for item in planned:
+            if item.path in reserved:
+                raise LockError(
+                    f"{wheel.label}: writes {item.path}, which belongs to the environment itself",
+                    hint=f"lock another version of {wheel.name}",
+                )
+            other = owner.get(item.path)
+            if other is not None and not _same(other, (wheel, item)):
+                if not _is_allowed(item.path, (other[0], wheel), allowed):
+                    raise _clash(other[0], wheel, item.path)
+                lost.add((other[0].name, item.path))
+            owner[item.path] = (wheel, item)
+    _check_folders(owner)
+    return {
+        wheel.name: tuple(item for item in planned if (wheel.name, item.path) not in lost)
+        for wheel, planned in plans
+    }
+
+
+def _same(one: tuple[Wheel, Planned], other: tuple[Wheel, Planned]) -> bool:
+    """Whether two planned files are one: mode and bytes."""
+    if (one[1].mode, one[1].size) != (other[1].mode, other[1].size):
+        return False
+    return content_digest(*one) == content_digest(*other)
+
+
+def _is_allowed(path: str, wheels: tuple[Wheel, Wheel], allowed: Sequence[str]) -> bool:
+    return path in allowed or f"/{path}" in allowed or any(w.name in allowed for w in wheels)
+
+
+def _check_folders(owner: dict[str, tuple[Wheel, Planned]]) -> None:
+    """Refuse a file where another package needs a folder."""
+    for path, (wheel, _) in owner.items():
+        parent = path.rpartition("/")[0]
+        while parent:
+            if parent in owner:
+                raise _clash(owner[parent][0], wheel, parent)
+            parent = parent.rpartition("/")[0]
+
+
+def _clash(one: Wheel, other: Wheel, path: str) -> LockError:
+    return LockError(
+        f"pip {one.name} {one.version} and {other.name} {other.version} "
+        f"both write {path}, differently",
+        hint="drop one of the two, or say that the later may win: "
+        f'[environment] allow-overlap = ["{other.name}"]',
+    )

@@ -1,0 +1,198 @@
+"""From requirements to locked files: one chosen file for each package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from repro.download import Http
+from repro.ecosystems.pip import bootstrap, inside, piptools, sdist, uv
+from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.fetch import label, want
+from repro.ecosystems.pip.indexes import effective
+from repro.ecosystems.pip.pages import Catalogue, ListedFile
+from repro.ecosystems.pip.request import (
+    Package,
+    PipRequest,
+    PipResolution,
+    allowed_hashes,
+    input_names,
+)
+from repro.ecosystems.pip.select import best, is_wheel
+from repro.ecosystems.pip.tags import supported
+from repro.errors import LockError, UsageError
+from repro.models.lock import PipArtifact, Provenance, SourceBuild
+from repro.models.project import RequirementSet
+from repro.store.artifacts import Store
+from repro.store.fetch import Fetcher
+
+_WORKERS = 8
+
+
+def resolve(
+    request: PipRequest, *, store: Store, fetcher: Fetcher, http: Http, bench: Bench
+) -> PipResolution:
+    """Choose one file for every package that the requirements need.
+
+    uv resolves on the host, with wheels alone: a version without a wheel is taken only where no
+    version with one fits. Where that leaves nothing, uv resolves inside the image, where builds
+    may run; pip-tools resolves there for interpreters that uv refuses and where the environment
+    asks for it. Raises UsageError naming the input files when nothing fits, NetworkError when
+    an index cannot be read, LockError when a source distribution does not build.
+    """
+    if not any(one.lines for one in request.environment.pip if not one.constraint):
+        return PipResolution(artifacts=(), provenance=())
+    resolver = _Resolver(
+        request=request,
+        catalogue=Catalogue(effective(request.sources), http),
+        store=store,
+        fetcher=fetcher,
+        http=http,
+        bench=bench,
+    )
+    packages, name, version = resolver.packages()
+    artifacts = resolver.artifacts(packages)
+    return PipResolution(artifacts=artifacts, provenance=_provenance(name, version))
+
+
+def _provenance(name: str, version: str) -> tuple[Provenance, ...]:
+    return (Provenance(source="pip", facts=(("resolver", name), ("version", version))),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Resolver:
+    """One resolution and its collaborators."""
+
+    request: PipRequest
+    catalogue: Catalogue
+    store: Store
+    fetcher: Fetcher
+    http: Http
+    bench: Bench
+
+    def packages(self) -> tuple[tuple[Package, ...], str, str]:
+        """Return the packages, and the resolver's name and version."""
+        request, indexes = self.request, self.catalogue.indexes
+        folder = self.store.root / "tmp"
+        if request.target.version < uv.OLDEST or request.environment.resolver == "pip-tools":
+            found = piptools.compile_in_image(
+                request,
+                self.catalogue,
+                bench=self.bench,
+                fetcher=self.fetcher,
+                folder=folder,
+            )
+            [tool] = bootstrap.some(request.environment.python, "pip-tools")
+            return found, tool.name, tool.version
+        if not any(item.build for item in request.kept):
+            try:
+                return uv.compile_on_host(request, indexes, folder), "uv", uv.version()
+            except uv.NeedsBuildError:
+                self.fetcher.progress.note(
+                    "a package has no wheel: resolving again inside the image, with builds"
+                )
+        found = inside.compile_in_image(request, indexes, bench=self.bench, folder=folder)
+        return found, "uv in the image", uv.version()
+
+    def artifacts(self, packages: Sequence[Package]) -> tuple[PipArtifact, ...]:
+        """Return the chosen file of every package, sorted by name, source builds done."""
+        chosen = [self._choose(package) for package in packages]
+        pool = ThreadPoolExecutor(_WORKERS)
+        try:
+            found = list(pool.map(self._complete, packages, chosen))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return tuple(
+            item if is_wheel(item.filename) else self._built(item)
+            for item in sorted(found, key=lambda item: item.name)
+        )
+
+    def _choose(self, package: Package) -> ListedFile:
+        sets = self.request.environment.pip
+        allowed = allowed_hashes(sets).get(package.name)
+        files = [f for f in package.files if allowed is None or f.sha256 in allowed]
+        file = best(files, supported(self.request.target))
+        if file is None:
+            hashed = " with one of the hashes that are required" if allowed is not None else ""
+            raise UsageError(
+                f"{input_names(sets)}: {package.name} {package.version} has no file{hashed} "
+                f"for Python {self.request.target.python}, glibc {self.request.target.glibc}",
+                hint=f"allow another version of {package.name}",
+            )
+        return file
+
+    def _complete(self, package: Package, file: ListedFile) -> PipArtifact:
+        """Find out what the index left open: the hash by reading the file, the size by asking."""
+        for old in self.request.previous:
+            if (old.name, old.sha256) == (package.name, file.sha256) and old.size:
+                return replace(old, version=package.version, filename=file.filename)
+        sha256, size = file.sha256, file.size
+        if sha256 is None:
+            sha256, size = self._read(file)
+        elif size is None:
+            size = self.http.size(file.address)
+        return PipArtifact(
+            name=package.name,
+            version=package.version,
+            filename=file.filename,
+            size=size,
+            sha256=sha256,
+            index=file.index,
+        )
+
+    def _read(self, file: ListedFile) -> tuple[str, int]:
+        """Read a file that its index gives no hash for; it is in the store afterwards."""
+
+        def write(target: BinaryIO) -> None:
+            for chunk in self.http.chunks(file.address):
+                target.write(chunk)
+
+        return self.store.add(write)
+
+    def _built(self, artifact: PipArtifact) -> PipArtifact:
+        """Build a source distribution, twice, and record what it needed and what came out."""
+        if artifact.build is not None:  # a kept pin
+            return artifact
+        python = self.request.environment.python
+        self.fetcher.fetch([want(artifact, self.catalogue)], what="source distribution")
+        requires = self._build_requirements(artifact)
+        self.fetcher.fetch([want(item, self.catalogue) for item in requires], what="build tools")
+        with self.fetcher.progress.task(f"building {artifact.name} {artifact.version}"):
+            first, second = (
+                sdist.build(artifact, requires, python=python, bench=self.bench, store=self.store)
+                for _ in range(2)
+            )
+        if first != second:
+            raise LockError(
+                f"{label(artifact)}: two builds of {artifact.filename} gave two wheels "
+                f"(sha256 {first.sha256} and {second.sha256})",
+                hint="its build is not reproducible; require a version that has a wheel",
+            )
+        build = SourceBuild(requires=requires, wheel=first.filename, sha256=first.sha256)
+        return replace(artifact, build=build)
+
+    def _build_requirements(self, artifact: PipArtifact) -> tuple[PipArtifact, ...]:
+        """Return the hashed wheels that build a source distribution, pip among them."""
+        python = self.request.environment.python
+        wanted = sdist.build_requirements(artifact, self.store)
+        if wanted is None and self.request.target.is_two:
+            # setuptools and wheel of today do not run there; these are the last that do
+            return bootstrap.some(python, "pip", "setuptools", "wheel")
+        lines = sdist.LEGACY if wanted is None else wanted
+        where = f"{label(artifact)} (build requirements)"
+        environment = replace(
+            self.request.environment, pip=(RequirementSet(path=where, lines=lines),)
+        )
+        inner = replace(self, request=replace(self.request, environment=environment, previous=()))
+        packages, _, _ = inner.packages()
+        files = [inner._complete(package, inner._choose(package)) for package in packages]
+        if sources := [item.name for item in files if not is_wheel(item.filename)]:
+            raise UsageError(
+                f"{label(artifact)}: builds with {', '.join(sources)}, which has no wheel",
+                hint=f"require a version of {artifact.name} that has a wheel",
+            )
+        have = {item.name for item in files}
+        files += [tool for tool in bootstrap.some(python, "pip") if tool.name not in have]
+        return tuple(sorted(files, key=lambda item: item.name))

@@ -1,0 +1,179 @@
+"""Source distributions: built into wheels in the image, without network, from hashed tools."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from repro.ecosystems.pip import bootstrap
+from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.fetch import label
+from repro.ecosystems.pip.jobs import Step, run_step
+from repro.ecosystems.pip.pages import project_of
+from repro.ecosystems.pip.wheels import wheel_of
+from repro.errors import LockError, UsageError
+from repro.files import local_errors, make_folder, open_regular, write_atomic
+from repro.locks import names
+from repro.models.execution import PROJECT, Mount
+from repro.models.lock import PipArtifact
+from repro.store.artifacts import Store
+
+LEGACY = ("setuptools>=40.8.0", "wheel")
+"""What a project without `[build-system]` builds with (PEP 518)."""
+
+_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltWheel:
+    """What a build gave: the file's name and its sha256 hex; the wheel is in the store."""
+
+    filename: str
+    sha256: str
+
+
+def build_requirements(sdist: PipArtifact, store: Store) -> tuple[str, ...] | None:
+    """Return what a source distribution in the store declares to build with (PEP 518), sorted.
+
+    None: it declares nothing. Raises LockError for an archive that cannot be read, UsageError
+    for a requirement by address.
+    """
+    where = f"{label(sdist)}: pyproject.toml of {sdist.filename}"
+    try:
+        text = _pyproject(store.path(sdist.sha256), sdist.filename)
+        table = {} if text is None else tomllib.loads(text.decode()).get("build-system", {})
+        if "requires" not in table:
+            return None
+        return tuple(sorted(_requirement(line, where) for line in table["requires"]))
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise LockError(f"{where}: {error}", hint="lock another version of it") from error
+    except (AttributeError, TypeError) as error:
+        raise LockError(f"{where}: [build-system] requires is no list of text") from error
+
+
+def _requirement(line: str, where: str) -> str:
+    try:
+        requirement = Requirement(names.single_line(line, where))
+    except InvalidRequirement as error:
+        raise LockError(f"{where}: {names.shown(line)}: {error}") from error
+    if requirement.url:
+        raise UsageError(
+            f"{where}: builds with {requirement.name} from an address, not from an index",
+            hint="require another version of it, one that has a wheel",
+        )
+    return str(requirement)
+
+
+def _pyproject(path: Path, filename: str) -> bytes | None:
+    """Return the top folder's pyproject.toml, None where there is none; nothing is extracted."""
+    if filename.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if _is_pyproject(info.filename):
+                    with archive.open(info) as member:
+                        return member.read(_LIMIT)
+        return None
+    with tarfile.open(path, "r:*") as tar:
+        for item in tar:
+            if item.isreg() and _is_pyproject(item.name):
+                stream = tar.extractfile(item)
+                return stream.read(_LIMIT) if stream is not None else None
+    return None
+
+
+def _is_pyproject(name: str) -> bool:
+    parts = name.removeprefix("./").split("/")
+    return len(parts) == 2 and parts[1] == "pyproject.toml"
+
+
+def build(
+    sdist: PipArtifact,
+    requires: Sequence[PipArtifact],
+    *,
+    python: str,
+    bench: Bench,
+    store: Store,
+) -> BuiltWheel:
+    """Build one wheel, without network, and put it into the store.
+
+    The source and the requirements (pip among them) must be in the store. Raises LockError with
+    the build's last lines when it fails.
+    """
+    with store.scratch() as work:
+        stage = make_folder(work / "stage")
+        for name in ("scratch", "out", "source"):
+            make_folder(stage / name)
+        wheels = [wheel_of(item, store) for item in requires]
+        tools = bootstrap.lay_out(wheels, python, stage)
+        write_atomic(stage / "source" / sdist.filename, b"")  # the mount point
+        source = f"{PROJECT}/source/{sdist.filename}"
+        done = run_step(
+            bench,
+            Step(
+                argv=(
+                    tools.python, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps",
+                    "--no-index", "--no-cache-dir", "--disable-pip-version-check",
+                    "--wheel-dir", "out", source,
+                ),
+                stage=stage,
+                env=(*tools.env, ("PIP_CONFIG_FILE", "/dev/null")),
+                mounts=(Mount(source=store.path(sdist.sha256), target=source),),
+            ),
+            work / "log",
+        )  # fmt: skip
+        if not done.execution.succeeded:
+            raise LockError(
+                f"{label(sdist)}: {sdist.filename} does not build "
+                f"({done.execution.ending} {done.execution.code}):\n{done.tail}",
+                hint="it may need a compiler or a library: add gcc, python3-dev and what the "
+                "lines above miss to apt.txt; or require a version that has a wheel",
+            )
+        return _keep(sdist, stage / "out", store)
+
+
+def _keep(sdist: PipArtifact, folder: Path, store: Store) -> BuiltWheel:
+    """Put the one wheel of the right name and version into the store."""
+    with local_errors(folder):
+        found = [item for item in sorted(folder.iterdir()) if item.name.endswith(".whl")]
+    if len(found) != 1 or project_of(found[0].name) != (sdist.name, sdist.version):
+        raise LockError(
+            f"{label(sdist)}: {sdist.filename} built "
+            f"{', '.join(item.name for item in found) or 'no wheel'}",
+            hint="require a version that has a wheel",
+        )
+    with local_errors(found[0]), open_regular(found[0]) as file:
+        data = file.read()
+    sha256 = hashlib.sha256(data).hexdigest()
+    store.put([data], sha256, label=label(sdist))
+    return BuiltWheel(filename=found[0].name, sha256=sha256)
+
+
+def have_built(
+    artifacts: Sequence[PipArtifact],
+    *,
+    python: str,
+    bench: Bench,
+    store: Store,
+) -> None:
+    """Have the wheel of every locked source distribution in the store.
+
+    Raises LockError naming the package when a build gives other bytes than the locked ones.
+    """
+    for item in artifacts:
+        locked = item.build
+        if locked is None or store.has(locked.sha256):
+            continue
+        built = build(item, locked.requires, python=python, bench=bench, store=store)
+        if built.sha256 != locked.sha256:
+            raise LockError(
+                f"{label(item)}: the wheel built from {item.filename} has sha256 "
+                f"{built.sha256}, the lock says {locked.sha256}",
+                hint="its build is not reproducible; require a version that has a wheel",
+            )

@@ -1,0 +1,206 @@
+"""Resolving with uv, on the host: it reads metadata only and runs no third-party code."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+
+from repro.download import redact
+from repro.ecosystems.pip.indexes import Indexes, uv_environment
+from repro.ecosystems.pip.pages import ListedFile
+from repro.ecosystems.pip.request import InputFiles, Package, PipRequest, input_names, write_inputs
+from repro.ecosystems.pip.tags import Target
+from repro.errors import NetworkError, ReproError, UsageError
+from repro.files import scratch, write_atomic
+from repro.process import run
+
+OUTPUT = "pylock.toml"
+OLDEST = (3, 6)
+"""uv refuses interpreters before this."""
+
+_GLIBC = (17, 28, *range(31, 41))
+"""The glibc 2.N that uv knows as a platform (`uv pip compile --help`)."""
+
+# What of the user's uv settings may reach the resolver: how to connect, never what to choose.
+_KEPT = re.compile(
+    r"UV_(CACHE_DIR|HTTP_\w+|INDEX_\w+_(USERNAME|PASSWORD)|INSECURE_HOST|KEYRING_PROVIDER|"
+    r"NATIVE_TLS|SYSTEM_CERTS|OFFLINE|REQUEST_TIMEOUT|CONCURRENT_\w+)"
+)
+_DROPPED = re.compile(r"UV_|PIP_|PYTHON|VIRTUAL_ENV$|CONDA_")
+
+
+class NeedsBuildError(UsageError):
+    """A package has no wheel for the target: its metadata may need a build, in the image."""
+
+
+def executable() -> Path:
+    """Return uv's path: the `uv` package's own binary."""
+    from uv import find_uv_bin
+
+    return Path(find_uv_bin())
+
+
+def version() -> str:
+    """Return uv's version."""
+    from importlib.metadata import version as version_of
+
+    return version_of("uv")
+
+
+def platform(target: Target) -> str:
+    """Return uv's name of the target's platform, the nearest lower where it has not this one."""
+    known = [minor for minor in _GLIBC if minor <= target.glibc_minor]
+    if not known:
+        raise UsageError(f"glibc {target.glibc}: uv knows 2.{_GLIBC[0]} and newer")
+    return f"x86_64-manylinux_2_{known[-1]}"
+
+
+def arguments(inputs: InputFiles, request: PipRequest) -> list[str]:
+    """Return the arguments of `uv pip compile`, up to the interpreter and the build policy.
+
+    Run in the folder with `inputs`; the old pins, where there are any, lie there as OUTPUT.
+    """
+    words = ["pip", "compile", "--no-config", "--no-progress", "--color", "never", "--quiet"]
+    words += ["--format", "pylock.toml", "--output-file", OUTPUT, "--no-header", "--no-annotate"]
+    words += ["--no-sources", "--python-version", request.target.full_version]
+    words += ["--python-platform", platform(request.target), "--no-python-downloads"]
+    for name in inputs.constraints:
+        words += ["--constraints", name]
+    return [*words, *inputs.requirements]
+
+
+def environment(indexes: Indexes, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the host's environment without what could change uv's choice, with the indexes."""
+    found = {
+        name: value
+        for name, value in environ.items()
+        if _KEPT.fullmatch(name) or not _DROPPED.match(name)
+    }
+    bundle = environ.get("PIP_CERT") or environ.get("REQUESTS_CA_BUNDLE")
+    if bundle and "SSL_CERT_FILE" not in found:
+        found["SSL_CERT_FILE"] = bundle
+    return found | uv_environment(indexes)
+
+
+def previous_pins(request: PipRequest) -> str:
+    """Return the kept pins as a pylock that uv reads as preferences; empty: there are none."""
+    import tomli_w
+
+    packages = [{"name": item.name, "version": item.version} for item in request.kept]
+    if not packages:
+        return ""
+    return tomli_w.dumps({"lock-version": "1.0", "created-by": "repro", "packages": packages})
+
+
+def compile_on_host(request: PipRequest, indexes: Indexes, folder: Path) -> tuple[Package, ...]:
+    """Resolve with wheels alone.
+
+    Raises NeedsBuildError where a package has none, UsageError when the requirements cannot be
+    met, NetworkError when an index cannot be read.
+    """
+    with scratch(folder) as work:
+        inputs = write_inputs(request.environment.pip, work)
+        if pins := previous_pins(request):
+            write_atomic(work / OUTPUT, pins.encode())
+        uv = executable()
+        done = run(
+            [uv, *arguments(inputs, request), "--no-build", "--python", sys.executable],
+            env=environment(indexes, os.environ),
+            cwd=work,
+        )
+        if done.code:
+            raise failure(done.stderr.decode(errors="replace"), request)
+        return parse((work / OUTPUT).read_text(), indexes)
+
+
+def parse(text: str, indexes: Indexes) -> tuple[Package, ...]:
+    """Read uv's pylock.toml (PEP 751): every package with the files that fit the target.
+
+    Raises UsageError for a package that is not from an index, and when the text is no pylock.
+    """
+    try:
+        entries = tomllib.loads(text).get("packages", [])
+        return tuple(sorted((_package(e, indexes) for e in entries), key=lambda p: p.name))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"uv wrote a pylock.toml that cannot be read: {error!r}") from error
+
+
+def _package(entry: Mapping[str, Any], indexes: Indexes) -> Package:
+    name = canonicalize_name(entry["name"])
+    if any(kind in entry for kind in ("vcs", "directory", "archive")):
+        raise UsageError(
+            f"{name}: is required by address, not from an index",
+            hint=f"require a released version of {name}, or vendor it into the project",
+        )
+    files = list(entry.get("wheels", []))
+    if "sdist" in entry:
+        files.append(entry["sdist"])
+    return Package(
+        name=name,
+        version=entry["version"],
+        files=tuple(_file(item, indexes) for item in files),
+    )
+
+
+def _file(item: Mapping[str, Any], indexes: Indexes) -> ListedFile:
+    address = item.get("url") or Path(item["path"]).absolute().as_uri()
+    name = item.get("name") or unquote(urlsplit(address).path.rpartition("/")[2])
+    return ListedFile(
+        filename=name,
+        address=indexes.with_credentials(address),
+        index=indexes.alias_of(address),
+        sha256=item.get("hashes", {}).get("sha256"),
+        size=item.get("size"),
+    )
+
+
+def failure(said: str, request: PipRequest) -> ReproError:
+    """Turn uv's explanation into the error that a person can act on."""
+    said = redact(re.sub(r"\x1b\[[0-9;]*m", "", said)).strip()
+    where = input_names(request.environment.pip)
+    if re.search(r"no usable wheels|building (from )?source( distributions)? is disabled", said):
+        return NeedsBuildError(
+            f"{where}: a package has no wheel for Python {request.environment.python}:\n"
+            f"{_condensed(said)}",
+            hint="allow another version of it that has one",
+        )
+    if _is_network(said):
+        return NetworkError(
+            f"{where}: an index cannot be read:\n{_condensed(said)}",
+            hint="check the network and the indexes that uv or pip is configured with",
+        )
+    return UsageError(
+        f"{where}: cannot be resolved for Python {request.environment.python}:\n{_condensed(said)}",
+        hint=f"change the requirements in {where}",
+    )
+
+
+def _is_network(said: str) -> bool:
+    return "No solution found" not in said and bool(
+        re.search(r"Failed to fetch|Request failed|error sending request|Network|offline", said)
+    )
+
+
+def _condensed(said: str, lines: int = 12) -> str:
+    """Return uv's words without its labels, wrapped, at most `lines` of them."""
+    kept: list[str] = []
+    for line in _paragraphs(said.splitlines()):
+        kept += textwrap.wrap(line, 96) or []
+    more = [f"… {len(kept) - lines} more lines"] if len(kept) > lines else []
+    return "\n".join(f"  {line}" for line in [*kept[:lines], *more])
+
+
+def _paragraphs(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        text = re.sub(r"^\s*(error|cause|hint|warning|×|╰─▶|│)+:?\s*", "", line).strip()
+        if text and not re.match(r"Resolved \d+ packages?|No solution found", text):
+            yield text

@@ -1,0 +1,316 @@
+"""From a hashed wheel to the files of a layer, with PyPA's `installer`: nothing is executed.
+
+Format: the "Binary distribution format" specification (PEP 427).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import stat
+import warnings
+import zipfile
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from installer import install
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
+from installer.records import Hash, RecordEntry, parse_record_file
+from installer.scripts import Script
+from installer.sources import WheelContentElement, WheelFile
+from installer.utils import Scheme, construct_record_file
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from repro.ecosystems.pip.layout import Layout
+from repro.errors import LockError
+from repro.files import digest_file
+from repro.image.layer import Entry
+from repro.locks import names
+from repro.models.lock import PipArtifact
+from repro.store.artifacts import Store
+
+INSTALLER = b"repro\n"
+HINT = "the artifact is damaged or not to be trusted; lock another one: repro snapshot --upgrade"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wheel:
+    """A wheel in the store; `filename` has its name, version and tags, `sha256` is hex."""
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"pip {self.name} {self.version}"
+
+
+def wheel_of(artifact: PipArtifact, store: Store) -> Wheel:
+    """Return the wheel that an artifact is, or that is built from it."""
+    build = artifact.build
+    sha256 = build.sha256 if build else artifact.sha256
+    return Wheel(
+        name=artifact.name,
+        version=artifact.version,
+        filename=build.wheel if build else artifact.filename,
+        sha256=sha256,
+        path=store.path(sha256),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One file that a wheel writes at `path` (in the layer).
+
+    Its content is `data`, or else the wheel's member `member`, of `size` bytes and that CRC-32.
+    """
+
+    path: str
+    mode: int
+    member: str | None
+    data: bytes
+    size: int
+    crc: int
+
+
+def plan(wheel: Wheel, layout: Layout) -> tuple[Planned, ...]:
+    """Return every file that the wheel writes, sorted by path; reads no content but scripts'.
+
+    Raises LockError for a name that leaves the wheel, is there twice or is no regular file, for
+    a name or version other than the lock's, and for whatever else `installer` refuses.
+    """
+    try:
+        with zipfile.ZipFile(wheel.path) as archive:
+            _check_members(archive, wheel)
+            source = _Source(archive, wheel)
+            source.validate_record(validate_contents=False)
+            _check_identity(source, wheel)
+            destination = _Destination(layout, wheel)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # "Skip installing __pycache__"
+                install(source, destination, {"INSTALLER": INSTALLER})
+    except (
+        InstallerError,
+        zipfile.BadZipFile,
+        AssertionError,  # installer's way to refuse a malformed entry point
+        KeyError,
+        ValueError,
+        NotImplementedError,
+    ) as error:
+        raise LockError(f"{wheel.label}: {wheel.filename}: {_said(error)}", hint=HINT) from error
+    return tuple(sorted(destination.planned.values(), key=lambda item: item.path))
+
+
+def _said(error: Exception) -> str:
+    issues = getattr(error, "issues", None)
+    if isinstance(issues, list) and issues:
+        more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
+        return f"{str(issues[0])[:300]}{more}"
+    return f"{str(error)[:300] or type(error).__name__}"
+
+
+@contextmanager
+def opened(wheel: Wheel, files: Iterable[Planned]) -> Iterator[tuple[Entry, ...]]:
+    """Yield the planned files as layer entries, readable inside the block."""
+    with zipfile.ZipFile(wheel.path) as archive:
+        yield tuple(_entry(item, archive) for item in files)
+
+
+def _entry(item: Planned, archive: zipfile.ZipFile) -> Entry:
+    member = item.member
+    if member is None:
+        return Entry(path=item.path, mode=item.mode, kind="file", data=item.data)
+    return Entry(
+        path=item.path,
+        mode=item.mode,
+        kind="file",
+        data=lambda: cast("BinaryIO", archive.open(member)),
+        size=item.size,
+    )
+
+
+def content_digest(wheel: Wheel, item: Planned) -> str:
+    """Return the sha256 hex of a planned file's content."""
+    if item.member is None:
+        return hashlib.sha256(item.data).hexdigest()
+    with zipfile.ZipFile(wheel.path) as archive, archive.open(item.member) as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+def _check_members(archive: zipfile.ZipFile, wheel: Wheel) -> None:
+    """Refuse hostile member names and kinds before anything is read."""
+    seen: set[str] = set()
+    for info in archive.infolist():
+        name = info.orig_filename  # `filename` is cut at a NUL
+        where = f"{wheel.label}: {wheel.filename}"
+        names.relative_path(name.removesuffix("/"), where)
+        if "\\" in name:
+            raise LockError(f"{where}: {names.shown(name)} holds a backslash", hint=HINT)
+        if name in seen:
+            raise LockError(f"{where}: holds {names.shown(name)} twice", hint=HINT)
+        seen.add(name)
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise LockError(f"{where}: {names.shown(name)} is no regular file", hint=HINT)
+
+
+def _check_identity(source: WheelFile, wheel: Wheel) -> None:
+    """Compare the wheel's own name and version with the lock's."""
+    headers = HeaderParser().parsestr(source.read_dist_info("METADATA"))
+    name, version = str(headers["Name"]).strip(), str(headers["Version"]).strip()
+    try:
+        same = canonicalize_name(name) == wheel.name and Version(version) == Version(wheel.version)
+    except InvalidVersion:
+        same = False
+    if not same:
+        raise LockError(
+            f"{wheel.label}: {wheel.filename} says inside that it is "
+            f"{names.shown(name)} {names.shown(version)}",
+            hint="the lock and the wheel disagree; restore the lock, or run: repro snapshot",
+        )
+
+
+def check_content(wheel: Wheel) -> None:
+    """Compare the store's copy with the lock. Raises LockError."""
+    _, sha256 = digest_file(wheel.path)
+    if sha256 != wheel.sha256:
+        raise LockError(
+            f"{wheel.label}: the store's copy {wheel.path} is damaged: "
+            f"sha256 is {sha256}, the lock says {wheel.sha256}",
+            hint=f"remove {wheel.path} and run again",
+        )
+
+
+class _Member(BytesIO):
+    """Stands for a member's content; nothing is read until somebody asks the archive."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, record: RecordEntry):
+        super().__init__()
+        self.archive, self.info, self.record = archive, info, record
+
+
+class _Source(WheelFile):
+    """An `installer` source that hands out members instead of opened streams."""
+
+    def __init__(self, archive: zipfile.ZipFile, wheel: Wheel) -> None:
+        self._archive = archive
+        archive.filename = wheel.filename  # the store's path is a digest; the name is in the lock
+        super().__init__(archive)
+
+    def get_contents(self) -> Iterator[WheelContentElement]:
+        """See WheelSource.get_contents."""
+        rows = parse_record_file(self.read_dist_info("RECORD").splitlines())
+        records = {row[0]: row for row in rows}
+        for info in self._archive.infolist():
+            if info.filename.endswith("/"):
+                continue
+            row = records.get(info.filename, (info.filename, "", ""))
+            mode = info.external_attr >> 16
+            member = _Member(self._archive, info, RecordEntry.from_elements(*row))
+            yield row, member, bool(stat.S_ISREG(mode) and mode & 0o111)
+
+
+class _Destination(WheelDestination):
+    """An `installer` destination that only notes what would be written."""
+
+    def __init__(self, layout: Layout, wheel: Wheel) -> None:
+        self.layout = layout
+        self.wheel = wheel
+        self.planned: dict[str, Planned] = {}
+
+    def write_script(
+        self, name: str, module: str, attr: str, section: Literal["console", "gui"]
+    ) -> RecordEntry:
+        """See WheelDestination.write_script."""
+        names.file_name(name, f"{self.wheel.label}: entry point")
+        script = Script(name, module, attr, section)
+        filename, data = script.generate(self.layout.interpreter, "posix")
+        return self._put_data("scripts", filename, data, executable=True)
+
+    def write_file(
+        self, scheme: Scheme, path: object, stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        """See WheelDestination.write_file."""
+        if not isinstance(stream, _Member):
+            return self._put_data(scheme, str(path), stream.read(), executable=is_executable)
+        executable = is_executable or scheme == "scripts"
+        if scheme == "scripts" and (data := _with_interpreter(stream, self.layout.interpreter)):
+            return self._put_data(scheme, str(path), data, executable=True)
+        info = stream.info
+        self._put(
+            Planned(
+                path=self._target(scheme, str(path)),
+                mode=0o755 if executable else 0o644,
+                member=info.filename,
+                data=b"",
+                size=info.file_size,
+                crc=info.CRC,
+            )
+        )
+        return RecordEntry(str(path), stream.record.hash_, stream.record.size)
+
+    def finalize_installation(
+        self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
+    ) -> None:
+        """See WheelDestination.finalize_installation."""
+        rows = sorted(records, key=lambda row: self._target(row[0], row[1].path))
+
+        def prefix(name: Scheme) -> str | None:
+            folder = self.layout.scheme(name, self.wheel.name)
+            base = self.layout.scheme(scheme, self.wheel.name)
+            return None if folder == base else posixpath.relpath(folder, base) + "/"
+
+        with construct_record_file(rows, prefix) as stream:
+            self._put_data(scheme, record_file_path, stream.read(), executable=False)
+
+    def _target(self, scheme: str, path: str) -> str:
+        names.relative_path(path, self.wheel.label)
+        return f"{self.layout.scheme(scheme, self.wheel.name)}/{path}"
+
+    def _put_data(self, scheme: str, path: str, data: bytes, *, executable: bool) -> RecordEntry:
+        self._put(
+            Planned(
+                path=self._target(scheme, path),
+                mode=0o755 if executable else 0o644,
+                member=None,
+                data=data,
+                size=len(data),
+                crc=0,
+            )
+        )
+        digest = urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        return RecordEntry(path, Hash("sha256", digest), len(data))
+
+    def _put(self, item: Planned) -> None:
+        if item.path in self.planned:
+            raise LockError(
+                f"{self.wheel.label}: {self.wheel.filename} writes {item.path} twice", hint=HINT
+            )
+        self.planned[item.path] = item
+
+
+def _with_interpreter(stream: _Member, interpreter: str) -> bytes | None:
+    """Return a script with its `#!python` line completed; None: it has none, keep it as it is."""
+    with stream.archive.open(stream.info) as file:
+        if file.read(8) != b"#!python":
+            return None
+        rest = file.read()
+    gui, _, body = rest.partition(b"\n")
+    options = gui.removeprefix(b"w").strip()
+    line = b"#!" + interpreter.encode() + (b" " + options if options else b"")
+    return line + b"\n" + body

@@ -1,0 +1,130 @@
+"""The line to the daemon: connect quickly or say why not; no SDK exception gets past here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from repro.engines.docker.address import OTHER_ENGINE, Address, knock, unreachable
+from repro.errors import EngineError
+from repro.models.project import PLATFORM
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+PATIENCE = 3.0
+"""Seconds that a daemon has for its first answer."""
+
+CALL = 60
+"""Seconds for one call, once it has answered."""
+
+LOAD = 1800
+"""Seconds without a sign of life while it unpacks an image."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Daemon:
+    """A daemon that answered.
+
+    `memory`, `pids` and `swap` say which limits its kernel enforces; `rootless` that its root is
+    an ordinary user of this machine; `remapped` that it maps user numbers.
+    """
+
+    address: Address
+    client: APIClient
+    memory: bool
+    swap: bool
+    pids: bool
+    rootless: bool
+    remapped: bool
+
+    def patient(self) -> APIClient:
+        """Return a client of its own for the one call that may take minutes."""
+        return _client(self.address, self.client.api_version, LOAD)
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Turn whatever the SDK raises in the block into an EngineError that says what failed."""
+        with _sdk_errors(self.address, what):
+            yield
+
+
+def connect(address: Address) -> Daemon:
+    """Reach the daemon, within seconds. Raises EngineError naming address, cause and remedy."""
+    knock(address, PATIENCE)
+    with _sdk_errors(address, ""):
+        client = _client(address, "auto", PATIENCE)
+        facts = client.info()
+        client.timeout = CALL
+    system = f"{facts.get('OSType')}-{_architecture(facts)}"
+    if system != PLATFORM:
+        raise EngineError(
+            f"the Docker daemon at {address} runs {system} containers, the lock is for {PLATFORM}",
+            hint=f"use a daemon of that platform; {OTHER_ENGINE}",
+        )
+    security = facts.get("SecurityOptions") or []
+    return Daemon(
+        address=address,
+        client=client,
+        memory=bool(facts.get("MemoryLimit")),
+        swap=bool(facts.get("SwapLimit")),
+        pids=bool(facts.get("PidsLimit")),
+        rootless=any("name=rootless" in option for option in security),
+        remapped=any("name=userns" in option for option in security),
+    )
+
+
+def _architecture(facts: dict[str, Any]) -> str:
+    name = str(facts.get("Architecture"))
+    return _ARCHITECTURES.get(name, name)
+
+
+def _client(address: Address, version: str, timeout: float) -> APIClient:
+    from docker import APIClient
+    from docker.tls import TLSConfig
+
+    tls: TLSConfig | bool = False
+    if address.certificates is not None:
+        folder = address.certificates
+        tls = TLSConfig(
+            client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+            ca_cert=str(folder / "ca.pem"),
+            verify=address.verify,
+        )
+    # the SDK takes fractions of a second; its stubs say int
+    return APIClient(base_url=address.url, version=version, timeout=timeout, tls=tls)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _sdk_errors(address: Address, what: str) -> Iterator[None]:
+    from docker.errors import APIError, DockerException
+    from requests import RequestException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except APIError as error:
+        said = str(error.explanation or error).strip()
+        raise EngineError(
+            f"docker: {what or 'asking for its version'}: {said}",
+            hint=_hint(said) or f"see the daemon's log; {OTHER_ENGINE}",
+        ) from error
+    except (DockerException, RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+        failure = unreachable(address, error)
+        message = f"docker: {what}: {failure.message}" if what else failure.message
+        raise EngineError(message, hint=failure.hint) from error
+
+
+def _hint(said: str) -> str | None:
+    if "bind source path does not exist" in said:
+        return (
+            "that daemon does not see this machine's files (a remote one, or Docker in Docker): "
+            f"use a daemon on this machine; {OTHER_ENGINE}"
+        )
+    if "no space left on device" in said:
+        return "free some space where the daemon keeps its images: docker system df"
+    return None

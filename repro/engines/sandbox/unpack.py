@@ -1,0 +1,227 @@
+"""Layers on the disk: every layer's tar becomes a folder once, without root (SANDBOX.md)."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from repro.errors import EngineError, LockError
+from repro.files import CHUNK, local_errors, make_folder, sync_folder
+from repro.models.image import Layer
+from repro.store.artifacts import Store
+
+OPAQUE = "user.overlay.opaque"
+"""Marks a folder that hides what lower layers have in it; overlay needs `userxattr` to see it."""
+_WHITEOUT, _OPAQUE_MARK = ".wh.", ".wh..wh..opq"
+_MODE = 0o1777
+"""Setuid and setgid would belong to whoever unpacks, and count for nothing inside."""
+
+
+def unpacked(store: Store, layer: Layer) -> Path:
+    """Where the layer's folder lies, whether or not it is there."""
+    return store.root / "unpacked" / layer.digest.removeprefix("sha256:")
+
+
+def unpack(store: Store, layer: Layer) -> Path:
+    """Return the layer's folder, unpacked now unless it was before.
+
+    Raises LockError when the tar is not what its digest says or leaves its folder, EngineError
+    when the store does not have it, LocalError when the disk refuses.
+    """
+    target = unpacked(store, layer)
+    if target.is_dir():
+        return target
+    with store.lock(f"unpack-{target.name}", what=f"unpacking layer {layer.name}"):
+        if target.is_dir():  # another process was faster
+            return target
+        with store.scratch() as folder:
+            fresh = folder / "new"
+            _fill(fresh, store, layer)
+            make_folder(target.parent)
+            with local_errors(target):
+                fresh.rename(target)
+                sync_folder(target.parent)
+    return target
+
+
+def _fill(folder: Path, store: Store, layer: Layer) -> None:
+    path = store.layer_path(layer)
+    if not path.is_file():
+        raise EngineError(f"layer {layer.name} is not in the store", hint="run: repro build")
+    with local_errors(path):
+        folder.mkdir(0o755)
+        with path.open("rb") as file:
+            source = _Hashed(file)
+            _extract(source, folder, layer.name)
+            found = source.finish()
+        if f"sha256:{found}" != layer.digest:
+            raise LockError(
+                f"layer {layer.name}: sha256 of {path} is {found}",
+                hint=f"remove {path} and build again",
+            )
+        _sync_file_system(folder)
+
+
+def _extract(source: _Hashed, folder: Path, name: str) -> None:
+    try:
+        # Read in one go: links inside the layer are made from what is already unpacked.
+        with tarfile.open(fileobj=cast(BinaryIO, source), mode="r|", bufsize=CHUNK) as tar:
+            tree = _Tree(folder, name)
+            for member in tar:
+                tree.add(member, tar)
+            tree.finish()
+    except tarfile.TarError as error:
+        raise LockError(
+            f"layer {name} is no readable tar: {error}", hint="build it again"
+        ) from error
+
+
+def _sync_file_system(folder: Path) -> None:
+    """Have the folder's content on the disk before its final name is: one call for all files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
+class _Hashed:
+    """A file to read that hashes what passes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._digest.update(data)
+        return data
+
+    def finish(self) -> str:
+        """Read what is left; return the digest of everything, hex."""
+        while self.read(CHUNK):
+            pass
+        return self._digest.hexdigest()
+
+
+class _Tree:
+    """A folder that is being filled; knows which of its paths are folders that it made.
+
+    A parent must be one of these: so nothing is ever written through a symlink, whatever the
+    order of the tar.
+    """
+
+    def __init__(self, root: Path, layer: str) -> None:
+        self._root = str(root)
+        self._layer = layer
+        self._folders: dict[str, tuple[int, int]] = {"": (0o755, 0)}
+        """Path in the layer -> mode and mtime (nanoseconds) that it gets at the end."""
+
+    def add(self, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
+        """Unpack one member. Raises LockError for one that leaves the layer, OSError."""
+        path = self._normal(member.name)
+        mtime = int(member.mtime * 1_000_000_000)
+        if not path:
+            # Writable for its owner: else it could not be renamed to its place.
+            self._folders[""] = (member.mode & _MODE | 0o700, mtime)
+            return
+        parent, _, name = path.rpartition("/")
+        self._folder(parent, path)
+        if name.startswith(_WHITEOUT):
+            self._whiteout(parent, name)
+        elif member.isdir():
+            self._replace(path, folder=True)
+            self._folder(path, path)
+            self._folders[path] = (member.mode & _MODE, mtime)
+        elif not member.isdev() or member.isfifo():  # devices come from the run's own /dev
+            self._replace(path)
+            self._leaf(path, member, tar)
+            if not member.islnk():
+                os.utime(self._at(path), ns=(mtime, mtime), follow_symlinks=False)
+
+    def finish(self) -> None:
+        """Give the folders their modes and times; children first, for the parents' times."""
+        for path, (mode, mtime) in reversed(self._folders.items()):
+            os.utime(self._at(path), ns=(mtime, mtime))
+            os.chmod(self._at(path), mode)  # noqa: PTH101 - 20,000 of them: no Path objects
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def _refused(self, path: str, why: str) -> LockError:
+        return LockError(
+            f"layer {self._layer}: {path!r} {why}",
+            hint="this layer was not made by repro; nothing of it was kept",
+        )
+
+    def _normal(self, name: str) -> str:
+        if name.startswith("/"):
+            raise self._refused(name, "is an absolute path")
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise self._refused(name, "leaves the layer")
+        return "/".join(parts)
+
+    def _folder(self, path: str, whose: str) -> None:
+        """Have this folder and its parents; each is a folder of ours, never a link."""
+        if path in self._folders:
+            return
+        self._folder(path.rpartition("/")[0], whose)
+        try:
+            os.mkdir(self._at(path), 0o755)  # noqa: PTH102
+        except FileExistsError as error:
+            raise self._refused(whose, f"lies below {path!r}, which is no folder") from error
+        self._folders[path] = (0o755, 0)
+
+    def _replace(self, path: str, *, folder: bool = False) -> None:
+        """Make room: a later member wins over an earlier one, as in every unpacker."""
+        if path in self._folders:
+            if not folder:
+                raise self._refused(path, "is a folder and something else")
+        elif os.path.lexists(self._at(path)):
+            os.unlink(self._at(path))  # noqa: PTH108
+
+    def _whiteout(self, parent: str, name: str) -> None:
+        if name == _OPAQUE_MARK:
+            os.setxattr(self._at(parent), OPAQUE, b"y")
+        elif not name.startswith(_WHITEOUT * 2):  # further marks mean nothing to overlay
+            path = f"{parent}/{name[len(_WHITEOUT) :]}".lstrip("/")
+            self._replace(path)
+            os.mknod(self._at(path), stat.S_IFCHR)
+
+    def _leaf(self, path: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
+        where = self._at(path)
+        if member.issym():
+            os.symlink(member.linkname, where)  # noqa: PTH211
+        elif member.islnk():
+            self._link(path, member.linkname)
+        elif member.isfifo():
+            os.mkfifo(where, member.mode & _MODE)
+        elif member.isreg():
+            content = tar.extractfile(member)
+            assert content is not None
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(where, flags, 0o600), "wb") as file:
+                shutil.copyfileobj(content, file, CHUNK)
+                os.fchmod(file.fileno(), member.mode & _MODE)
+        else:
+            raise self._refused(path, f"is of the unknown type {member.type!r}")
+
+    def _link(self, path: str, name: str) -> None:
+        source = self._normal(name.removeprefix("/"))
+        if source.rpartition("/")[0] not in self._folders:
+            raise self._refused(path, f"is a link to {name!r}, which is not in the layer")
+        try:
+            os.link(self._at(source), self._at(path), follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise self._refused(
+                path, f"is a link to {name!r}, which is not in the layer"
+            ) from error

@@ -1,0 +1,161 @@
+"""Which suite and which Python: what is asked for, within what the suites have."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from repro.errors import UsageError
+from repro.locks.names import shown
+from repro.models.project import SUITES, Suite
+
+DEFAULT_SUITE = "bookworm"
+_LATER = "other interpreters come with conda and base images, in a later release"
+
+# pyenv and uv write "3.11", "3.11.4", "cpython-3.11", "cpython@3.11"; Binder "python-3.11".
+_VERSION = re.compile(
+    r"(?:(?:c?python)[-@]?)?(?P<minor>[0-9]{1,2}\.[0-9]{1,3})(?P<patch>\.(?:[0-9]{1,3}|[xX*]))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A wish with the place where it stands, for messages."""
+
+    value: str
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """The choice: a suite and one of its Pythons."""
+
+    suite: str
+    python: str
+    notes: tuple[str, ...] = ()
+
+
+def parse_python_version(text: str, where: str) -> Asked | None:
+    """Read a `.python-version` or `runtime.txt`: its first line that is no comment; empty: None.
+
+    Raises UsageError for anything but CPython `major.minor[.patch]`.
+    """
+    lines = [line.partition("#")[0].strip() for line in text.split("\n")]
+    line = next((line for line in lines if line), None)
+    if line is None:
+        return None
+    found = _VERSION.fullmatch(line)
+    if found is None:
+        raise UsageError(
+            f"{where}: {shown(line)} is not a version of Python",
+            hint='write "3.11" there, or python = "3.11" under [environment] in repro.toml',
+        )
+    return Asked(value=found["minor"] + (found["patch"] or ""), where=where)
+
+
+def choose(python: Asked | None, suite: Asked | None, requires: Asked | None = None) -> Interpreter:
+    """Choose suite and Python from what is given; `requires` is a `requires-python` (PEP 440).
+
+    A Python decides the suite, a suite its first Python; else `requires` decides where the
+    default does not fit. Raises UsageError, naming what there is, when nothing fits.
+    """
+    chosen = _suite(suite) if suite is not None else None
+    if python is not None:
+        return _checked(_by_python(python, chosen, suite), requires)
+    if chosen is not None:
+        return _checked(Interpreter(suite=chosen.name, python=chosen.pythons[0]), requires)
+    return _by_requirement(requires)
+
+
+def _available() -> str:
+    return "; ".join(f"{suite.name} has {' and '.join(suite.pythons)}" for suite in SUITES)
+
+
+def _suite(asked: Asked) -> Suite:
+    found = next((suite for suite in SUITES if suite.name == asked.value), None)
+    if found is None:
+        raise UsageError(
+            f"{asked.where}: the suite {shown(asked.value)} is not one that can be bootstrapped",
+            hint=f"{_available()}; {_LATER}",
+        )
+    return found
+
+
+def _by_python(asked: Asked, chosen: Suite | None, suite: Asked | None) -> Interpreter:
+    found = _VERSION.fullmatch(asked.value)
+    if found is None:
+        raise UsageError(
+            f"{asked.where}: {shown(asked.value)} is not a version of Python",
+            hint=f'write "3.11"; {_available()}',
+        )
+    minor, patch = found["minor"], (found["patch"] or "").strip(".xX*")
+    having = [known for known in SUITES if minor in known.pythons]
+    if not having:
+        near = _nearest(minor)
+        raise UsageError(
+            f"{asked.where}: no suite has Python {minor}",
+            hint=f'{_available()}; nearest: python = "{near[1]}" ({near[0]}); {_LATER}',
+        )
+    if chosen is not None and chosen not in having:
+        where = suite.where if suite is not None else asked.where
+        raise UsageError(
+            f"{where}: {chosen.name} has no Python {minor}, which {asked.where} asks for",
+            hint=f"{_available()}; {_LATER}",
+        )
+    name = (chosen or having[0]).name
+    note = f"{asked.where} asks for Python {minor}.{patch}: {name} decides the patch release"
+    return Interpreter(suite=name, python=minor, notes=(note,) if patch else ())
+
+
+def _numbers(minor: str) -> tuple[int, int]:
+    major, _, rest = minor.partition(".")
+    return int(major), int(rest)
+
+
+def _nearest(minor: str) -> tuple[str, str]:
+    """Return the (suite, Python) of the same major version that is nearest, the newer of two."""
+    major, number = _numbers(minor)
+    pairs = [(suite.name, python) for suite in SUITES for python in suite.pythons]
+
+    def distance(pair: tuple[str, str]) -> tuple[bool, int, int]:
+        other, its = _numbers(pair[1])
+        return other != major, abs(its - number), -its
+
+    return min(pairs, key=distance)
+
+
+def _by_requirement(requires: Asked | None) -> Interpreter:
+    default = next(suite for suite in SUITES if suite.name == DEFAULT_SUITE)
+    usual = Interpreter(suite=default.name, python=default.pythons[0])
+    if requires is None or _allows(requires, usual.python):
+        return usual
+    pairs = [(_numbers(p), s.name, p) for s in SUITES for p in s.pythons if _allows(requires, p)]
+    if not pairs:
+        raise UsageError(
+            f"{requires.where}: no suite has a Python that fits {shown(requires.value)}",
+            hint=f'{_available()}; or choose one: python = "3.11" under [environment]; {_LATER}',
+        )
+    _, suite, python = max(pairs)
+    return Interpreter(suite=suite, python=python)
+
+
+def _checked(choice: Interpreter, requires: Asked | None) -> Interpreter:
+    if requires is None or _allows(requires, choice.python):
+        return choice
+    note = f"{requires.where} is {shown(requires.value)}, but Python {choice.python} was chosen"
+    return replace(choice, notes=(*choice.notes, note))
+
+
+def _allows(requires: Asked, minor: str) -> bool:
+    """Whether some patch release of this Python fits: the suite decides which it is."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        specifier = SpecifierSet(requires.value)
+    except InvalidSpecifier:
+        raise UsageError(
+            f"{requires.where}: {shown(requires.value)} is no version specifier",
+            hint='write for example ">=3.9"',
+        ) from None
+    return any(specifier.contains(f"{minor}.{patch}") for patch in range(40))

@@ -1,0 +1,148 @@
+"""What tests share: the installed command, a cache of their own, a small real project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY_CONFIG = """\
+[environment]
+suite = "bookworm"
+python = "3.11"
+
+[analysis]
+command = ["python", "analysis.py"]
+data = ["data/numbers.csv"]
+outputs = ["out/"]
+timeout = "60s"
+
+[metrics]
+files = ["out/metrics.json"]
+"""
+TINY_ANALYSIS = """\
+import csv, json, statistics
+values = [float(row["value"]) for row in csv.DictReader(open("data/numbers.csv"))]
+json.dump({"count": len(values), "mean": statistics.mean(values)}, open("out/metrics.json", "w"))
+"""
+TINY_DATA = "value\n" + "".join(f"{n * n / 7}\n" for n in range(40))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the command said."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Its standard output as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cli:
+    """`repro` as a user runs it: a process of its own, with a cache of the tests'."""
+
+    cache: Path
+    folder: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that it is given."""
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("REPRO_")}
+        return {**plain, "REPRO_CACHE": str(self.cache), "NO_COLOR": "1", **self.extra}
+
+    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Answer:
+        """Run `repro ARGUMENTS` in the folder."""
+        done = subprocess.run(
+            [sys.executable, "-m", "repro", *arguments],
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=900,
+            check=False,
+        )
+        return Answer(
+            code=done.returncode,
+            out=done.stdout.decode(errors="surrogateescape"),
+            err=done.stderr.decode(errors="surrogateescape"),
+        )
+
+
+def test_cache() -> Path:
+    """The cache that all tests of this machine share: `$REPRO_TEST_CACHE`, else /var/tmp."""
+    return Path(os.environ.get("REPRO_TEST_CACHE", "/var/tmp/repro-test-cache"))
+
+
+test_cache.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The store of the tests' `repro`."""
+    folder = test_cache() / "store"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_tiny(folder: Path) -> None:
+    """Write the small project: Debian and Python alone, a metric, a data file."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "repro.toml").write_text(TINY_CONFIG)
+    (folder / "analysis.py").write_text(TINY_ANALYSIS)
+    (folder / "data" / "numbers.csv").write_text(TINY_DATA)
+
+
+@pytest.fixture(scope="session")
+def tiny_template(cache: Path) -> Path:
+    """The small project, locked, built and accepted once by the real command."""
+    text = (TINY_CONFIG + TINY_ANALYSIS + TINY_DATA).encode()
+    folder = test_cache() / f"tiny-{hashlib.sha256(text).hexdigest()[:12]}-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    write_tiny(folder)
+    cli = Cli(cache=cache, folder=folder)
+    for command in (["snapshot"], ["build"], ["accept", "--reason", "the test's baseline"]):
+        answer = cli(*command)
+        assert answer.code == 0, (command, answer)
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_template: Path, cache: Path, tmp_path: Path) -> Cli:
+    """A private copy of the small project, and the command in it."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_template, folder, symlinks=True)
+    return Cli(cache=cache, folder=folder)
+
+
+def tree_digest(folder: Path, *, leave_out: Sequence[str] = (".repro",)) -> dict[str, str]:
+    """Every file's mode and sha256 below `folder`: to show that nothing changed."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name.split("/")[0] in leave_out or not path.is_file() or path.is_symlink():
+            continue
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[name] = f"{path.stat().st_mode:o} {digest}"
+    return found
+
+
+def assert_refused(answer: Answer, code: int, *says: str) -> None:
+    """Assert what every row of FAULTS.md does: exit code, plain message, no traceback."""
+    assert answer.code == code, answer
+    assert "Traceback" not in answer.err + answer.out, answer.err
+    for text in says:
+        assert text in answer.err + answer.out, (text, answer)

@@ -1,0 +1,193 @@
+"""`repro init`: what is guessed, and that the written text means it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.models.project import SUITES, MetricSettings
+from repro.project import toml
+from repro.project.config import parse_settings
+from repro.project.load import load_project
+from repro.project.template import InitFacts, choose_steps, init_text, look_around
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    (root / ".git").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def check_round_trip(facts: InitFacts) -> None:
+    text = init_text(facts)
+    found = parse_settings(toml.parse(text, where="repro.toml"), file="repro.toml")
+    assert (found.suite, found.python) == (facts.suite, facts.python)
+    assert found.pip == facts.pip
+    assert found.apt == facts.apt
+    assert found.metrics == MetricSettings(files=facts.metrics)
+    if not facts.steps:
+        assert found.analysis is None
+        return
+    assert found.analysis is not None
+    assert found.analysis.steps == facts.steps
+    assert (found.analysis.data, found.analysis.outputs) == (facts.data, facts.outputs)
+    assert all(len(line) < 200 or '"' in line for line in text.split("\n"))
+
+
+WORDS = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="/."), min_size=1, max_size=30
+)
+PLACES = [(suite.name, python) for suite in SUITES for python in suite.pythons]
+
+
+@given(st.data())
+def test_the_text_loads_back_to_its_facts(data: st.DataObject) -> None:
+    def some(prefix: str, most: int = 4) -> tuple[str, ...]:
+        names = data.draw(st.lists(WORDS, max_size=most, unique=True))
+        return tuple(f"{prefix}-{name}" for name in names)
+
+    suite, python = data.draw(st.sampled_from(PLACES))
+    facts = InitFacts(
+        suite=suite,
+        python=python,
+        pip=some("r"),
+        apt=data.draw(st.none() | st.just("apt.txt")),
+        scripts=some("s"),
+        steps=tuple(("python", name) for name in some("c")),
+        data=some("d", 9),
+        outputs=some("o", 9),
+        metrics=some("m"),
+    )
+    check_round_trip(facts)
+
+
+def test_a_usual_project(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "requirements.txt": "pandas\n",
+            "apt.txt": "graphviz\n",
+            ".python-version": "3.9\n",
+            "analysis.py": (
+                "df = pd.read_csv('orders.csv')\n"
+                "table.to_csv('by_region.csv', index=False)\n"
+                'json.dump(metrics, open("metrics.json", "w"))\n'
+                "plt.savefig('figures/a.png')\n"
+            ),
+            "test_analysis.py": "",
+            "setup.py": "",
+            "orders.csv": "a\n1\n",
+            "by_region.csv": "left from an earlier run\n",
+            "data/more.parquet": "",
+            "lockfiles/x.csv": "",
+            ".hidden/x.csv": "",
+            "venv/x.csv": "",
+        },
+    )
+    facts = look_around(tmp_path)
+    assert (facts.suite, facts.python) == ("bullseye", "3.9")
+    assert (facts.pip, facts.apt) == (("requirements.txt",), "apt.txt")
+    assert facts.steps == (("python", "analysis.py"),)
+    assert facts.data == ("data/", "orders.csv")
+    assert facts.outputs == ("by_region.csv", "figures/", "metrics.json")
+    assert facts.metrics == ("metrics.json",)
+    check_round_trip(facts)
+    (tmp_path / "repro.toml").write_text(init_text(facts))
+    project = load_project(tmp_path).project
+    assert project.config == "repro.toml"
+    assert project.environment.pip[0].lines == ("pandas",)
+
+
+def test_joined_paths_and_written_parts_of_the_data_folder(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "main.py": (
+                "frame = pd.read_csv('data/raw.csv'); out = Path('out')\n"
+                "frame.to_csv('data/clean/a.csv')\n"
+                "(out / 'metrics.yaml').write_text(text)\n"
+            ),
+            "helper.py": "",
+            "data/raw.csv": "",
+            "data/clean/a.csv": "",
+            "data/deep/b.csv": "",
+        },
+    )
+    facts = look_around(tmp_path)
+    assert facts.steps == (("python", "main.py"),)
+    assert facts.outputs == ("data/clean/a.csv", "out/")
+    assert facts.metrics == ("out/metrics.yaml",)
+    assert facts.data == ("data/deep/", "data/raw.csv")
+    check_round_trip(facts)
+
+
+def test_an_input_is_never_taken_for_an_output(tmp_path: Path) -> None:
+    # one line reads and writes: only the call next to a path says what happens to it
+    script = "pd.read_csv('data/visits.csv').dropna().to_csv(out / 'clean.csv')\n"
+    write(tmp_path, {"clean.py": script, "data/visits.csv": ""})
+    facts = look_around(tmp_path)
+    assert facts.data == ("data/",)
+    assert "data/visits.csv" not in facts.outputs
+
+
+def test_nothing_to_go_by_still_gives_a_text_that_loads(tmp_path: Path) -> None:
+    write(tmp_path, {"b.py": "", "a.py": ""})
+    facts = look_around(tmp_path)
+    assert facts.steps == ()
+    assert "Scripts here: a.py, b.py" in init_text(facts)
+    check_round_trip(facts)
+    many = InitFacts(
+        suite="bookworm",
+        python="3.11",
+        outputs=tuple(f"some/long/output-{i}.csv" for i in range(9)),
+    )
+    check_round_trip(many)
+
+
+def test_dvc_metrics_win_and_hostile_ones_are_left_out(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "main.py": "open('metrics.json', 'w')\n",
+            "dvc.yaml": "metrics: [scores.json, lockfiles/x.json, ../y.json]\n",
+        },
+    )
+    facts = look_around(tmp_path)
+    assert facts.metrics == ("scores.json",)
+    assert facts.outputs == ("metrics.json", "scores.json")
+    check_round_trip(facts)
+
+
+def test_names_that_no_configuration_can_hold_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path, {"main.py": "", "a\nb.csv": "", "c.csv": "", '"q".csv': ""})
+    (tmp_path / "link.csv").symlink_to("/etc/passwd")
+    (tmp_path / "main.py").write_bytes(b"\xff\xfe open('out/x.csv', 'w')\n" * 3)
+    facts = look_around(tmp_path)
+    assert facts.data == ('"q".csv', "c.csv")
+    check_round_trip(facts)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "python", "steps"),
+    [
+        (("train.py",), "3.11", (("python", "train.py"),)),
+        (("analysis.py",), "2.7", (("python2.7", "analysis.py"),)),
+        (("a.py", "run.py"), "3.11", (("python", "run.py"),)),
+        (
+            ("10_plot.py", "2_clean.py"),
+            "3.11",
+            (("python", "2_clean.py"), ("python", "10_plot.py")),
+        ),
+        (("1_a.py", "b.py"), "3.11", ()),
+        ((), "3.11", ()),
+    ],
+)
+def test_commands(
+    scripts: tuple[str, ...], python: str, steps: tuple[tuple[str, ...], ...]
+) -> None:
+    assert choose_steps(scripts, python) == steps

@@ -27,7 +27,7 @@ _OPTION = re.compile(r"(?P<name>--[A-Za-z0-9-]+|-[A-Za-z])(?P<value>.*)", re.DOT
 _ARTIFACT = re.compile(r"\.(whl|zip|tar|tar\.(gz|bz2|xz)|tgz|egg)(\[|\s|;|$)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|^(file|git|hg|svn|bzr)[+:]", re.IGNORECASE)
 _LINE_LIMIT = 1 << 16
-_LINES = 20_000
+_LINES = 5_000
 
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url",
           "-f": "--find-links"}  # fmt: skip
@@ -70,10 +70,8 @@ def parse_requirements(text: str, *, where: str) -> RequirementText:
     lines: set[str] = set()
     files: dict[str, list[tuple[int, str]]] = {"--requirement": [], "--constraint": []}
     itself: list[tuple[str, ...]] = []
-    for number, line in _logical_lines(text):
+    for number, line in _logical_lines(text, where):
         place = f"{where}:{number}"
-        if len(line) > _LINE_LIMIT:
-            raise UsageError(f"{place}: longer than {_LINE_LIMIT} characters")
         option, target = _option(line, place)
         if option in files:
             files[option].append((number, target))
@@ -93,16 +91,20 @@ def parse_requirements(text: str, *, where: str) -> RequirementText:
     )
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def _logical_lines(text: str, where: str) -> Iterator[tuple[int, str]]:
     """Yield (first line's number, line) with continuations joined and comments removed.
 
-    As pip does: a comment ends a continued line, and comments go after joining.
+    As pip does: a comment ends a continued line, and comments go after joining. Raises
+    UsageError for a line that no person wrote.
     """
     parts: list[str] = []
-    first = 0
+    first = size = 0
     for number, raw in enumerate(text.split("\n"), start=1):
         if not parts:
-            first = number
+            first, size = number, 0
+        size += len(raw)
+        if size > _LINE_LIMIT:
+            raise UsageError(f"{where}:{first}: longer than {_LINE_LIMIT} characters")
         if raw.endswith("\\") and not _COMMENT.match(raw):
             parts.append(raw[:-1])
             continue

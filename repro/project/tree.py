@@ -92,12 +92,14 @@ def _all_files(root: Path) -> list[str]:
 def code_digests(project: Project) -> tuple[FileDigest, ...]:
     """Digest what decides a run beside environment and data: the files, and `[analysis]`.
 
-    The configuration file and the locks are left out: a tolerance is no code, and the locks
-    have the environment key.
+    The configuration, the environment's inputs and the locks are left out: a tolerance is no
+    code, and what is installed has the environment key.
     """
     found = [_analysis_digest(project)]
+    environment = project.environment
+    elsewhere = {project.config, environment.apt_source, *(one.path for one in environment.pip)}
     for path in project_files(project):
-        if path == project.config or _below(path, ("lockfiles",)):
+        if path in elsewhere or _below(path, ("lockfiles",)):
             continue
         if (item := _digest(project.root, project.root / path)) is not None:
             found.append(item)

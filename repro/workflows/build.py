@@ -134,7 +134,9 @@ def _fetch(
     vendor = project.root / project.sources.vendor if project.sources.vendor else None
     fetcher = tools.fetcher(vendor)
     if base in missing:
-        fetcher.fetch(apt_fetch.wanted(lock.debs, project.sources, lock.seal), what="apt packages")
+        fetcher.fetch(
+            apt_fetch.wanted(lock.debs, project.sources, lock.seal, tools.http), what="apt packages"
+        )
     if any(recipe is not base for recipe in missing):
         wanted = pip_fetch.wanted(lock.pip, project.sources, tools.http)
         fetcher.fetch(wanted, what="pip packages")

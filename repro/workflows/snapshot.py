@@ -10,7 +10,8 @@ from functools import cache
 from repro.compare.locks import diff_locks
 from repro.ecosystems.apt.resolve import AptResolution, AptResolver
 from repro.ecosystems.pip.bench import Bench
-from repro.ecosystems.pip.resolve import PipRequest, PipResolution, resolve
+from repro.ecosystems.pip.request import PipRequest, PipResolution
+from repro.ecosystems.pip.resolve import resolve
 from repro.errors import LockError
 from repro.files import write_together
 from repro.locks import apt, requirements, seal
@@ -134,9 +135,15 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
     if old is not None and old.seal.suite != environment.suite:
         old = replace(old, debs=())
     resolver = AptResolver(tools.store.root / "apt", project.sources, tools.progress)
-    index = resolver.open(environment.suite, previous=old.debs if old else (), upgrade=upgrade)
-    with ThreadPoolExecutor(1) as pool:
-        apt_future = pool.submit(
+    vendor = project.root / project.sources.vendor if project.sources.vendor else None
+    with (
+        resolver.open(
+            environment.suite, previous=old.debs if old else (), upgrade=upgrade
+        ) as index,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        glibc = index.glibc()
+        debs = pool.submit(
             index.resolve,
             environment.apt,
             python=environment.python,
@@ -145,23 +152,23 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
 
         @cache
         def image() -> Image:
-            return base_image(project, _lock(project, apt_future.result(), None), tools)
+            return base_image(project, _lock(project, debs.result(), None), tools)
 
         with tools.progress.task("resolving Python packages"):
             pip = resolve(
                 PipRequest(
                     environment=environment,
-                    glibc=index.glibc(),
+                    glibc=glibc,
                     previous=old.pip if old else (),
                     upgrade=upgrade,
                     sources=project.sources,
                 ),
                 store=tools.store,
-                fetcher=tools.fetcher(None),
+                fetcher=tools.fetcher(vendor),
                 http=tools.http,
                 bench=Bench(engine=tools.bench, image=image),
             )
-        return _lock(project, apt_future.result(), pip)
+        return _lock(project, debs.result(), pip)
 
 
 def _lock(project: Project, debs: AptResolution, pip: PipResolution | None) -> Lock:

@@ -79,9 +79,9 @@ def make_tools(
 def engine(name: str, store: Store) -> Engine:
     """Make the engine of that name, unprobed."""
     if name == "docker":
-        from repro.engines.docker import Docker
+        from repro.engines.docker.engine import Docker
 
-        return Docker()
+        return Docker(store)
     from repro.engines.sandbox.engine import Sandbox
 
     return Sandbox(store)

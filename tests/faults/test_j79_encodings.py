@@ -59,8 +59,9 @@ def test_utf_16_without_a_mark_is_found_by_its_nuls(tmp_path: Path, name: str) -
     if name == "dvc.yaml":
         (tmp_path / "repro.toml").write_text('[analysis]\ncommand = ["x"]\n')
     (tmp_path / name).write_bytes(b"a\0b\0c\0 repro")
-    with pytest.raises(UsageError, match="at byte 1$"):
+    with pytest.raises(UsageError, match="at byte 1") as caught:
         load_project(tmp_path)
+    assert caught.value.message.startswith(f"{name}: ")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -87,7 +87,7 @@ def test_continuations_comments_and_hashes() -> None:
         "# top\n"
         "Pandas == 2.2.3 \\\n"
         f"    --hash=sha256:{'f' * 64} \\\n"
-        "    # a comment ends nothing but itself\n"
+        "    # as in pip, a comment ends the continued line\n"
         f"numpy[Foo,bar]>=1.0,<2 ; python_version>='3.9' --hash sha256:{HASH}  # why\n"
         "six"
     )

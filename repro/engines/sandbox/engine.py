@@ -59,6 +59,7 @@ class Sandbox:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._answer: tuple[str | None] | None = None
+        self._programs: tuple[bytes, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -150,7 +151,7 @@ class Sandbox:
 
         Raises EngineError when there are any and the project does not accept that.
         """
-        programs = filters(self._store.root / "seccomp")
+        programs = self._programs = self._programs or filters(self._store.root / "seccomp")
         lacking = []
         if programs is None:
             lacking.append(("system calls", f"apt-get install {PACKAGE}"))

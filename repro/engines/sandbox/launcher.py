@@ -8,7 +8,7 @@ to the status descriptor as `{"failed": STEP, "errno": N, "why": TEXT}`; else
 """
 
 # pathlib would double the time of the start:
-# ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH123
+# ruff: noqa: PTH102, PTH103, PTH112, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import ctypes
 import json
 import os
 import resource
-import select
 import signal
 import sys
 
@@ -60,7 +59,7 @@ def system(step: str, number: int, *arguments: int | bytes | None, what: str = "
 def mount(
     step: str, kind: str | None, source: str | None, target: str, flags: int, options: str = ""
 ) -> None:
-    """Mount a source on a target, with the words of mount(2). Raises StepError."""
+    """Mount a source on a target. Raises StepError."""
 
     def text(value: str | None) -> bytes | None:
         return None if value is None else os.fsencode(value)
@@ -226,17 +225,18 @@ def launch(job: Launch) -> None:
     options = os.memfd_create("options", 0)
     os.write(options, b"".join(os.fsencode(word) + b"\0" for word in job["arguments"]))
     os.lseek(options, 0, os.SEEK_SET)
-    watched, held = os.pipe()
+    wait, go = os.pipe()
     first = os.fork()
     if first == 0:
         libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        os.close(held)
-        if select.select([watched], [], [], 0)[0]:
-            os._exit(1)  # the launcher died before that line
+        os.close(go)
+        if not os.read(wait, 1):
+            os._exit(1)  # the launcher died before it could say who must be ended
         os.execve(  # noqa: S606
             job["bwrap"], ["bwrap", "--args", str(options), "--", *job["command"]], {}
         )
-    say(job, {"first": first, "scratch": scratch})
+    say(job, {"first": first, "scratch": scratch})  # whole, before bwrap writes there too
+    os.write(go, b"\n")
     code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     os._exit(code if code >= 0 else 128 - code)
 

@@ -158,7 +158,9 @@ def _read_digests(table: toml.Table, key: str) -> tuple[FileDigest, ...]:
 
     return tuple(
         FileDigest(
-            path=relative_path(item.text("path"), where=item.where, error=LockError),
+            path=relative_path(
+                item.text("path"), where=item.where, error=LockError, printable=False
+            ),
             size=item.number("size"),
             sha256=item.sha256("sha256"),
         )

@@ -31,9 +31,15 @@ def init(folder: Path, tools: Tools, ask: Callable[[str], bool]) -> InitResult:
             return InitResult(
                 config_written=None, snapshot=None, build=None, run=None, accepted=None
             )
-        write_atomic(root / CONFIG, init_text(look_around(root)).encode())
+        facts = look_around(root)
+        for note in facts.notes:
+            tools.progress.note(f"note: {note}")
+        write_atomic(root / CONFIG, init_text(facts).encode())
         written = CONFIG
-    project = load_project(root).project
+    loaded = load_project(root)
+    for note in loaded.notes:
+        tools.progress.note(f"note: {note}")
+    project = loaded.project
     locked = built = ran = accepted = None
     if ask("lock pip and apt packages (repro snapshot)?"):
         locked = snapshot(project, tools, SnapshotOptions())

@@ -168,6 +168,8 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
                 http=tools.http,
                 bench=Bench(engine=tools.bench, image=image),
             )
+        if moved := debs.result().moved:
+            tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(moved))
         return _lock(project, debs.result(), pip)
 
 

@@ -151,7 +151,7 @@ def test_damaged_layer_is_not_accepted(bench: Bench, tmp_path: Path) -> None:
 
 def test_every_name_arrives(bench: Bench) -> None:
     """What our tar writer says, the engine's own reader (another language's) understands."""
-    names = ["n" * 100, "n" * 101, "d/" * 60 + "n" * 250, "é", "a\nb", "\udcff\udc80", "a b"]
+    names = ["n" * 100, "n" * 101, "d/" * 60 + "n" * 250, "é", "a\nb", "raw\udcff\udc80", "c d"]
     capability = (CAPABILITY, "\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0")
     entries = [
         Entry(path=f"opt/{name}", mode=0o640, kind="file", data=b"x" * n, uid=1000, gid=3_000_000)
@@ -166,8 +166,13 @@ def test_every_name_arrives(bench: Bench) -> None:
     bench.engine.load(image)
     try:
         for n, name in enumerate(names):
-            step = ("stat", "-c", "%s %u %g %a %Y", f"/opt/{name}")
-            assert bench.engine.run(bench.job(step, image=image)).succeeded, bench.said
+            quoted = (
+                shlex.quote(name)
+                if name.isprintable()
+                else "".join(letter if letter.isalnum() else "?" for letter in name)
+            )
+            done = bench.shell(f"stat -c '%s %u %g %a %Y' /opt/{quoted}", image=image)
+            assert done.succeeded, bench.said
             assert bench.said == f"{n} 1000 3000000 640 946684800\n"
         done = bench.shell("stat -c '%F %h' /opt/fifo /opt/zz-link", image=image)
         assert done.succeeded
@@ -389,6 +394,13 @@ def test_log_that_cannot_be_written(bench: Bench) -> None:
     assert bench.containers() == []
 
 
+def test_bytes_that_the_api_would_change_are_refused(bench: Bench) -> None:
+    with pytest.raises(EngineError, match="is not UTF-8"):
+        bench.engine.run(bench.job(("cat", "file-\udcff")))
+    with pytest.raises(EngineError, match="is not UTF-8"):
+        bench.shell("true", env=(("A", "\udcff"),))
+
+
 def test_daemon_cannot_see_a_path(bench: Bench, tmp_path: Path) -> None:
     mounts = (Mount(source=tmp_path / "missing", target="/project/data"),)
     with pytest.raises(EngineError, match="bind source path does not exist") as caught:
@@ -419,7 +431,7 @@ def test_daemon_dies_in_the_middle(bench: Bench, tmp_path: Path) -> None:
         cutter = threading.Thread(target=once_started, args=(bench, line.cut))
         cutter.start()
         with pytest.raises(EngineError, match="verdict is unknown") as caught:
-            engine.run(bench.job(("sh", "-c", "touch started; sleep 100")))
+            engine.run(bench.job(("sh", "-c", "sleep 1; touch started; sleep 100")))
         cutter.join()
     assert str(line.path) in str(caught.value)
     assert "may still be there" in str(caught.value), "it cannot be removed, and that is said"

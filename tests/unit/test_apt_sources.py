@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.ecosystems.apt.sources import (
@@ -118,6 +118,7 @@ def test_one_line_sources(line: str, expected: tuple[Mirror, ...]) -> None:
     assert parse_one_line(f"# header\n{line}\n") == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     parse_one_line(text)

@@ -158,12 +158,12 @@ def test_the_alias_of_an_address(tmp_path: Path) -> None:
     assert indexes.alias_of("file:///opt/a/files/x.whl") == "extra-1"
     assert indexes.alias_of("file:///opt/a/b/files/x.whl") == "extra-2"
     assert indexes.alias_of("https://files.example.org/x.whl") == "default"
-    assert [index.alias for index in indexes.ordered("extra-2")][0] == "extra-2"
+    assert next(iter(indexes.ordered("extra-2"))).alias == "extra-2"
 
 
 @pytest.mark.parametrize("text", ["no section", "\xff"])
 def test_an_unreadable_configuration_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "pip.conf"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(UsageError, match="pip.conf"):
+    with pytest.raises(UsageError, match=r"pip\.conf"):
         of(tmp_path, {"PIP_CONFIG_FILE": str(path)})

@@ -6,8 +6,6 @@ import hashlib
 import json
 import re
 import threading
-import zipfile
-import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from repro.ecosystems.pip.compile import have_bytecode, opened_bytecode
 from repro.ecosystems.pip.layout import Layout, of, skeleton
 from repro.ecosystems.pip.sdist import have_built
 from repro.ecosystems.pip.wheels import (
+    DAMAGED,
     Planned,
     Wheel,
     check_content,
@@ -179,7 +178,7 @@ class _Build:
                     # Two wheels may hold the same source, and compile it to other bytes.
                     bytecode |= {e.path: e for e in self._bytecode(wheel, stack)}
                 write_layer(file, [*entries, *bytecode.values()])
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except DAMAGED as error:
             named = ", ".join(wheel.filename for wheel in chosen)
             raise LockError(
                 f"{named}: {error}", hint="the wheel is damaged; lock another version of it"

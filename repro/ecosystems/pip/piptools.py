@@ -106,10 +106,12 @@ def parse(text: str) -> tuple[tuple[str, str], ...]:
             [pin] = requirement.specifier
             version = str(Version(pin.version))
         except (InvalidRequirement, InvalidVersion, ValueError):
+            pin = None
+        if pin is None or pin.operator != "==":
             raise UsageError(
                 f"{line}: is not a pinned release of an index",
                 hint="require a released version, or vendor it into the project",
-            ) from None
+            )
         found[canonicalize_name(requirement.name)] = version
     return tuple(sorted(found.items()))
 

@@ -5,11 +5,14 @@ Format: the "Binary distribution format" specification (PEP 427).
 
 from __future__ import annotations
 
+import configparser
 import hashlib
+import lzma
 import posixpath
 import stat
 import warnings
 import zipfile
+import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -38,6 +41,9 @@ from repro.models.lock import PipArtifact
 from repro.store.artifacts import Store
 
 INSTALLER = b"repro\n"
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What `zipfile` raises for a damaged, encrypted or unknown member."""
+
 HINT = "the artifact is damaged or not to be trusted; lock another one: repro snapshot --upgrade"
 
 
@@ -102,12 +108,12 @@ def plan(wheel: Wheel, layout: Layout) -> tuple[Planned, ...]:
                 warnings.simplefilter("ignore", RuntimeWarning)  # "Skip installing __pycache__"
                 install(source, destination, {"INSTALLER": INSTALLER})
     except (
+        *DAMAGED,
         InstallerError,
-        zipfile.BadZipFile,
+        configparser.Error,
         AssertionError,  # installer's way to refuse a malformed entry point
         KeyError,
         ValueError,
-        NotImplementedError,
     ) as error:
         raise LockError(f"{wheel.label}: {wheel.filename}: {_said(error)}", hint=HINT) from error
     return tuple(sorted(destination.planned.values(), key=lambda item: item.path))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeVar
 
+from repro.engines.docker.address import OTHER_ENGINE
 from repro.engines.docker.api import Daemon
 from repro.errors import EngineError, ReproError
 from repro.models.execution import HOME, PROJECT, Job
@@ -56,6 +57,7 @@ def created(daemon: Daemon, job: Job, settings: Settings) -> Iterator[str]:
 
     Raises EngineError.
     """
+    _require_text(job)
     name = f"repro-{uuid.uuid4().hex[:16]}"
     creation = in_background(lambda: _create(daemon, name, job, settings))
     try:
@@ -113,6 +115,24 @@ def _create(daemon: Daemon, name: str, job: Job, settings: Settings) -> None:
         host_config=_host_config(daemon, job, settings),
         use_config_proxy=False,  # the user's proxies are no part of the pinned environment
     )
+
+
+def _require_text(job: Job) -> None:
+    """The Engine API speaks JSON, which would silently change bytes that are no UTF-8."""
+    words = [
+        *(word for step in job.steps for word in step),
+        *(word for pair in job.env for word in pair),
+        *(word for mount in job.mounts for word in (mount.target, str(mount.source))),
+        str(job.stage),
+    ]
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise EngineError(
+                f"docker: {word!r} is not UTF-8, and the Engine API carries nothing else",
+                hint="use another name; " + OTHER_ENGINE,
+            ) from error
 
 
 def _command(job: Job, settings: Settings) -> list[str]:

@@ -109,6 +109,7 @@ class Terminal:
             mark = "✓"
         finally:
             live.remove_task(bar)
+            live.refresh()
             seconds = time.monotonic() - start
             if seconds >= QUICK:
                 self.note(f"{mark} {label}  {seconds:.1f} s")

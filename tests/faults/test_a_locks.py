@@ -67,7 +67,7 @@ def test_a02_hash_removed(tiny: Cli) -> None:
 @pytest.mark.network
 def test_a03_weak_hash(tiny: Cli) -> None:
     edit(tiny, "apt.lock", r"^SHA256: .*\n", "SHA1: " + "0" * 40 + "\n", reseal=True)
-    refused_everywhere(tiny, "apt.lock", "SHA256")
+    refused_everywhere(tiny, "apt.lock", "adduser", "weak hash (SHA1)")
 
 
 @pytest.mark.network

@@ -96,10 +96,16 @@ def bench(tmp_path: Path, host_store: Store) -> Iterator[Bench]:
 
 
 class Cable:
-    """A unix socket in front of the real daemon's, which can be cut."""
+    """A unix socket in front of the real daemon's, which can be cut.
 
-    def __init__(self, path: Path) -> None:
+    `refuse_once`: the first request whose head holds these bytes fails, as an engine's would
+    that does not know what it is asked.
+    """
+
+    def __init__(self, path: Path, refuse_once: bytes | None) -> None:
         self.path = path
+        self.refused = 0
+        self._refuse_once = refuse_once
         self._open: list[socket.socket] = []
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(str(path))
@@ -112,11 +118,21 @@ class Cable:
                 near, _ = self._server.accept()
             except OSError:  # it was cut
                 return
-            far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            far.connect("/var/run/docker.sock")
-            self._open += [near, far]
-            for source, target in ((near, far), (far, near)):
-                threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        head = near.recv(1 << 12, socket.MSG_PEEK)
+        if self._refuse_once is not None and self._refuse_once in head:
+            self._refuse_once = None
+            self.refused += 1
+            with near:
+                near.sendall(REFUSAL)
+            return
+        far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        far.connect("/var/run/docker.sock")
+        self._open += [near, far]
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=_copy, args=(source, target), daemon=True).start()
 
     def cut(self) -> None:
         """End every connection and take no new one."""
@@ -126,6 +142,12 @@ class Cable:
                 item.shutdown(socket.SHUT_RDWR)
             except OSError:  # it is closed already
                 continue
+
+
+REFUSAL = (
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 29\r\n\r\n{"message":"no such blob: x"}\n'
+)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
@@ -138,9 +160,9 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextmanager
-def cable(folder: Path) -> Iterator[Cable]:
+def cable(folder: Path, *, refuse_once: bytes | None = None) -> Iterator[Cable]:
     """A line to the daemon, gone afterwards."""
-    line = Cable(folder / "cable.sock")
+    line = Cable(folder / "cable.sock", refuse_once)
     try:
         yield line
     finally:

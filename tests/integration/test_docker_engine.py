@@ -106,6 +106,19 @@ def test_same_layer_on_another_ground_is_sent_again(bench: Bench) -> None:
         forget(turned)
 
 
+def test_engine_that_wants_all_layers_gets_them(bench: Bench, tmp_path: Path) -> None:
+    image, progress = fresh_image(bench), Counting()
+    try:
+        with cable(tmp_path, refuse_once=b"/images/load") as line:
+            Docker(bench.store, base_url=f"unix://{line.path}", progress=progress).load(image)
+            assert line.refused == 1
+        small, whole = image.layers[1].size, sum(layer.size for layer in image.layers)
+        assert progress.totals == [small, whole]
+        assert bench.shell("cat /opt/new", image=image).succeeded
+    finally:
+        forget(image)
+
+
 def test_lost_layer_that_the_daemon_has_is_no_matter(bench: Bench, tmp_path: Path) -> None:
     image = fresh_image(bench)
     elsewhere = Store(tmp_path / "other")

@@ -51,12 +51,13 @@ def test_verdict(name: str, engine: str, tmp_path: Path, cache: Path) -> None:
         found = answer.json()
         assert found["verdict"] == expected["verdict"]
         assert found["engine"] == engine
-        changes = {item["name"]: item["change"] for item in found["metrics"]}
+        comparison = found["comparison"]
+        changes = {item["name"]: item["change"] for item in comparison["metrics"]}
         assert sorted(n for n, c in changes.items() if c == "drifted") == expected["drifted"]
         assert sorted(n for n, c in changes.items() if c == "same") == expected["unchanged"]
         tables = {
             item["file"]: sorted({cell["row"] for cell in item["cells"]})
-            for item in found["tables"]
+            for item in comparison["tables"]
             if item["cells"]
         }
         assert tables == expected["tables"]

@@ -121,7 +121,8 @@ def test_keys_need_no_wheel_and_change_with_what_decides(
 ) -> None:
     monkeypatch.setattr(layers, "LARGE", 0)
     store = Store(tmp_path)
-    one, two = (artifact(*data_wheel(name, {name: b""})) for name in "ab")
+    one = replace(artifact(*data_wheel("a", {"a": b""})), size=9000)
+    two = replace(artifact(*data_wheel("b", {"b": b""})), size=8000)
 
     def keys(items: Sequence[PipArtifact], target: LayerTarget = TARGET) -> list[str]:
         return [recipe.key for recipe in of(store, items, target)]

@@ -62,9 +62,9 @@ def _addresses(artifact: PipArtifact, catalogue: Catalogue) -> Iterator[str]:
                 yield file.address
             elif same_name and file.sha256 is not None:
                 other[file.index] = file.sha256
-    except NetworkError:  # an index that cannot be read matters only when no other had it
+    except NetworkError as error:  # an unreadable index matters only when no other had it
         if not matched:
-            raise
+            raise NetworkError(f"{label(artifact)}: {error.message}", hint=error.hint) from error
     if other and not matched:
         index, sha256 = next(iter(other.items()))
         raise LockError(

@@ -39,7 +39,7 @@ def compile_in_image(
                 argv=("./uv", *uv.arguments(inputs, request), "--python", python),
                 stage=stage,
                 env=(
-                    *network_environment(),
+                    *network_environment(stage),
                     *variables.items(),
                     ("UV_CACHE_DIR", f"{PROJECT}/cache"),
                 ),

@@ -10,7 +10,7 @@ from pathlib import Path
 from repro.ecosystems.pip.bench import Bench
 from repro.ecosystems.pip.indexes import Index, Indexes
 from repro.ecosystems.pip.pages import local_path
-from repro.files import local_errors, make_folder, open_regular
+from repro.files import copy_regular, local_errors, make_folder, open_regular
 from repro.models.execution import HOME, PROJECT, Execution, Job, Mount
 from repro.models.image import EPOCH
 from repro.models.project import Limits
@@ -89,9 +89,19 @@ def _environment() -> dict[str, str]:
     }
 
 
-def network_environment() -> tuple[tuple[str, str], ...]:
-    """Return what a step with the network needs of the host: its CA bundle and its proxies."""
-    found = dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"), CERTIFICATES)
+def network_environment(stage: Path) -> tuple[tuple[str, str], ...]:
+    """Return what a step with the network needs of the host: its proxies and its CA bundle.
+
+    A bundle of the user's own is copied into the stage.
+    """
+    bundle = CERTIFICATES
+    for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        own = Path(os.environ.get(name) or CERTIFICATES)
+        if str(own) != CERTIFICATES and own.is_file():
+            copy_regular(own.resolve(), stage / "ca.pem")
+            bundle = f"{PROJECT}/ca.pem"
+            break
+    found = dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"), bundle)
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         for spelled in (name, name.upper()):
             if spelled in os.environ:

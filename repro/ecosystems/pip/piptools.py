@@ -18,6 +18,7 @@ from repro.ecosystems.pip.pages import Catalogue, ListedFile, project_of
 from repro.ecosystems.pip.request import (
     Package,
     PipRequest,
+    in_users_words,
     input_names,
     write_inputs,
 )
@@ -74,7 +75,7 @@ def compile_in_image(
                 argv=(tools.python, *_COMMAND, *inputs.requirements, _CONSTRAINTS),
                 stage=stage,
                 env=(
-                    *network_environment(),
+                    *network_environment(stage),
                     *pip_environment(shown.indexes).items(),
                     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
                     ("PIP_TOOLS_CACHE_DIR", f"{PROJECT}/cache"),
@@ -127,10 +128,9 @@ def files_of(name: str, version: str, catalogue: Catalogue) -> tuple[ListedFile,
 
 def failure(said: str, request: PipRequest) -> ReproError:
     """Turn pip-tools' last words into the error that a person can act on."""
-    said = redact(said).strip()
+    said = in_users_words(redact(said), request.environment.pip).strip()
     where = input_names(request.environment.pip)
-    lines = [line for line in said.splitlines() if not re.match(r"\s*(Traceback|File |\^)", line)]
-    tail = "\n".join(f"  {line.strip()[:200]}" for line in lines[-12:])
+    tail = "\n".join(f"  {line.strip()[:200]}" for line in _telling(said)[-12:])
     if _NETWORK.search(said):
         return NetworkError(
             f"{where}: an index cannot be read:\n{tail}",
@@ -140,3 +140,11 @@ def failure(said: str, request: PipRequest) -> ReproError:
         f"{where}: cannot be resolved for Python {request.environment.python}:\n{tail}",
         hint=f"change the requirements in {where}",
     )
+
+
+def _telling(said: str) -> list[str]:
+    """Return the lines that say something: without tracebacks, and without what they quote."""
+    lines = [line for line in said.splitlines() if not line.startswith("Were ")]
+    begin = next((n for n, line in enumerate(lines) if line.startswith("Traceback")), len(lines))
+    end = [line for line in lines[begin + 1 :] if line and not line.startswith(" ")]
+    return [*lines[:begin], *end]

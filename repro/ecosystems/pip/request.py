@@ -73,11 +73,22 @@ def write_inputs(sets: tuple[RequirementSet, ...], folder: Path) -> InputFiles:
     requirements: list[str] = []
     constraints: list[str] = []
     for number, one in enumerate(sets):
-        name = f"{number}-constraints.txt" if one.constraint else f"{number}-requirements.in"
+        name = _file_name(number, one)
         (constraints if one.constraint else requirements).append(name)
         text = "".join(f"{line.partition(' --hash=')[0]}\n" for line in one.lines)
         write_atomic(folder / name, text.encode())
     return InputFiles(requirements=tuple(requirements), constraints=tuple(constraints))
+
+
+def _file_name(number: int, one: RequirementSet) -> str:
+    return f"{number}-constraints.txt" if one.constraint else f"{number}-requirements.in"
+
+
+def in_users_words(said: str, sets: tuple[RequirementSet, ...]) -> str:
+    """Return a resolver's words with the user's files in place of those of `write_inputs`."""
+    for number, one in enumerate(sets):
+        said = said.replace(_file_name(number, one), one.path)
+    return said
 
 
 def allowed_hashes(sets: tuple[RequirementSet, ...]) -> dict[str, frozenset[str]]:

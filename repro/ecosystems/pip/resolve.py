@@ -28,6 +28,8 @@ from repro.models.project import RequirementSet
 from repro.store.artifacts import Store
 from repro.store.fetch import Fetcher
 
+__all__ = ["PipRequest", "PipResolution", "resolve"]
+
 _WORKERS = 8
 
 
@@ -127,7 +129,8 @@ class _Resolver:
         """Find out what the index left open: the hash by reading the file, the size by asking."""
         for old in self.request.previous:
             if (old.name, old.sha256) == (package.name, file.sha256) and old.size:
-                return replace(old, version=package.version, filename=file.filename)
+                build = old.build if self._still_fits(old) else None
+                return replace(old, version=package.version, filename=file.filename, build=build)
         sha256, size = file.sha256, file.size
         if sha256 is None:
             sha256, size = self._read(file)
@@ -141,6 +144,13 @@ class _Resolver:
             sha256=sha256,
             index=file.index,
         )
+
+    def _still_fits(self, old: PipArtifact) -> bool:
+        """Whether the wheel that was built for the old lock is one for this target."""
+        if old.build is None:
+            return False
+        wheel = ListedFile(filename=old.build.wheel, address="", index=old.index)
+        return best([wheel], supported(self.request.target)) is not None
 
     def _read(self, file: ListedFile) -> tuple[str, int]:
         """Read a file that its index gives no hash for; it is in the store afterwards."""

@@ -17,7 +17,14 @@ from packaging.utils import canonicalize_name
 from repro.download import redact
 from repro.ecosystems.pip.indexes import Indexes, uv_environment
 from repro.ecosystems.pip.pages import ListedFile
-from repro.ecosystems.pip.request import InputFiles, Package, PipRequest, input_names, write_inputs
+from repro.ecosystems.pip.request import (
+    InputFiles,
+    Package,
+    PipRequest,
+    in_users_words,
+    input_names,
+    write_inputs,
+)
 from repro.ecosystems.pip.tags import Target
 from repro.errors import NetworkError, ReproError, UsageError
 from repro.files import scratch, write_atomic
@@ -165,7 +172,8 @@ def _file(item: Mapping[str, Any], indexes: Indexes) -> ListedFile:
 
 def failure(said: str, request: PipRequest) -> ReproError:
     """Turn uv's explanation into the error that a person can act on."""
-    said = redact(re.sub(r"\x1b\[[0-9;]*m", "", said)).strip()
+    plain = redact(re.sub(r"\x1b\[[0-9;]*m", "", said)).strip()
+    said = in_users_words(plain, request.environment.pip)
     where = input_names(request.environment.pip)
     if re.search(r"no usable wheels|building (from )?source( distributions)? is disabled", said):
         return NeedsBuildError(

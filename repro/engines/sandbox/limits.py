@@ -166,6 +166,8 @@ def group(memory: int) -> Iterator[Group | None]:
     )
     made = None
     if found is not None:
+        for parent in found.parents:
+            _remove_abandoned(parent)
         candidates = (_made(parent, found.version, memory) for parent in found.parents)
         made = next((path for path in candidates if path is not None), None)
     if made is None or found is None:
@@ -179,7 +181,7 @@ def group(memory: int) -> Iterator[Group | None]:
 
 def _made(parent: Path, version: int, memory: int) -> Path | None:
     """Make and limit a group, or None when this host does not let us."""
-    path = parent / f"repro-{uuid.uuid4().hex[:12]}"
+    path = parent / f"repro-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     settings = (
         (("memory.limit_in_bytes", memory), ("memory.memsw.limit_in_bytes", memory))
         if version == 1
@@ -197,6 +199,14 @@ def _made(parent: Path, version: int, memory: int) -> Path | None:
         path.rmdir()
         return None
     return path
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the empty groups of engines that were killed."""
+    for path in parent.glob("repro-*-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            with contextlib.suppress(OSError):  # somebody else was faster, or may and we may not
+                path.rmdir()
 
 
 def _remove(path: Path) -> None:

@@ -20,7 +20,7 @@ def render(result: AcceptResult) -> RenderableType:
 
     baseline = result.baseline
     rows = (
-        ("baseline", f"{baseline.folder}, {counted(len(baseline.files), 'file')}"),
+        ("baseline", f"baseline/{baseline.platform}, {counted(len(baseline.files), 'file')}"),
         ("reason", baseline.reason),
         ("environment", short(baseline.environment_key)),
         ("from", "a new run" if result.reran else "the last run"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from packaging.utils import canonicalize_name
+
 from repro.compare.locks import diff_locks
-from repro.ecosystems.apt.resolve import AptResolution, AptResolver
+from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
 from repro.ecosystems.pip.bench import Bench
 from repro.ecosystems.pip.request import PipRequest, PipResolution
 from repro.ecosystems.pip.resolve import resolve
-from repro.errors import LockError
+from repro.errors import LockError, UsageError
 from repro.files import write_together
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
@@ -52,7 +56,8 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     name = hashlib.sha256(str(project.root.resolve()).encode()).hexdigest()[:16]
     with tools.store.lock(f"snapshot-{name}", what="this project's snapshot"):
         old = _old_lock(project, adopt=options.adopt_edits)
-        lock = _resolved(project, tools, old.lock, options.upgrade)
+        upgrade = _known(old.lock, options.upgrade)
+        lock = _resolved(project, tools, old.lock, upgrade)
         if options.adopt_edits:
             _require_adopted(old.lock, lock)
         if old.lock is not None and old.lock.key == lock.key:
@@ -69,6 +74,23 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         folder=str(project.lock_folder.relative_to(project.root)),
         notes=old.notes,
     )
+
+
+def _known(old: Lock | None, upgrade: Upgrade) -> Upgrade:
+    """Return the upgrade in the lock's spelling; refuse what is not locked: it is misspelt."""
+    locked = {deb.name for deb in old.debs} | {item.name for item in old.pip} if old else set()
+    names = []
+    for name in upgrade.names:
+        spelt = name if name in locked else canonicalize_name(name)
+        if spelt not in locked:
+            close = difflib.get_close_matches(name, locked, 3)
+            meant = f"did you mean {' or '.join(close)}? " if close else ""
+            raise UsageError(
+                f"--upgrade {name}: the lock has no package of that name",
+                hint=f"{meant}a new package is named in the inputs, then: repro snapshot",
+            )
+        names.append(spelt)
+    return replace(upgrade, names=tuple(names))
 
 
 def _old_lock(project: Project, *, adopt: bool) -> _Old:
@@ -100,10 +122,10 @@ def _edited_lock(project: Project) -> Lock:
         parts[name] = data
     sealed = seal.parse(parts[seal.SEAL], where=f"{where}/{seal.SEAL}")
     text = parts[seal.PIP_LOCK].decode(errors="replace")
-    known = {(item.name, item.sha256): item for item in sealed.pip}
+    known = {(item.name, item.version, item.sha256): item for item in sealed.pip}
     pins = tuple(
         known.get(
-            (pin.name, pin.sha256),
+            (pin.name, pin.version, pin.sha256),
             PipArtifact(name=pin.name, version=pin.version, filename="", size=0, sha256=pin.sha256),
         )
         for pin in requirements.parse(text, where=f"{where}/{seal.PIP_LOCK}")
@@ -142,7 +164,7 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
         ) as index,
         ThreadPoolExecutor(1) as pool,
     ):
-        glibc = index.glibc()
+        glibc, full = index.glibc(), _full_version(index, environment.python)
         debs = pool.submit(
             index.resolve,
             environment.apt,
@@ -159,6 +181,7 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
                 PipRequest(
                     environment=environment,
                     glibc=glibc,
+                    python_full=full,
                     previous=old.pip if old else (),
                     upgrade=upgrade,
                     sources=project.sources,
@@ -171,6 +194,12 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
         if moved := debs.result().moved:
             tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(moved))
         return _lock(project, debs.result(), pip)
+
+
+def _full_version(index: AptIndex, python: str) -> str | None:
+    """The interpreter's version in that suite (`3.11.2`), as its package has it."""
+    match = re.match(r"\d+\.\d+\.\d+", index.version(f"python{python}") or "")
+    return match[0] if match else None
 
 
 def _lock(project: Project, debs: AptResolution, pip: PipResolution | None) -> Lock:

@@ -38,7 +38,7 @@ json.dump(facts, open("facts.json", "w"), indent=1, sort_keys=True)
 print("walked", len(walk))
 """
 
-# ---- what passes through ------------------------------------------------------------------
+# ---- what passes through -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 42, 125, 126, 127, 255])
@@ -102,7 +102,7 @@ def test_standard_input_is_empty(bench: Bench) -> None:
     assert bench.python("import sys; print(repr(sys.stdin.read()))").log == "''\n"
 
 
-# ---- what the run sees ----------------------------------------------------------------------
+# ---- what the run sees -------------------------------------------------------------------------
 
 
 def test_the_environment_is_what_was_given(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_outputs_are_the_same_bytes_on_every_engine(
     before.write_bytes(facts)
 
 
-# ---- what the run may write -------------------------------------------------------------------
+# ---- what the run may write --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ for path in ("/tmp", "/dev/shm"):
     assert ran.log.split() == ["/tmp", "128", "/dev/shm", "64"]
 
 
-# ---- what the run may not do --------------------------------------------------------------------
+# ---- what the run may not do -------------------------------------------------------------------
 
 
 def test_no_capability_and_no_new_privileges(bench: Bench) -> None:
@@ -326,7 +326,7 @@ def test_files_that_only_root_may_read_stay_closed(bench: Bench) -> None:
     assert bench.shell("cat /opt/only-root").code == (0 if owns else 1)
 
 
-# ---- how a run ends ---------------------------------------------------------------------------
+# ---- how a run ends ----------------------------------------------------------------------------
 
 
 def test_steps_stop_at_the_first_that_fails(bench: Bench) -> None:
@@ -380,6 +380,14 @@ print([os.waitpid(pid, 0)[1] for pid in children])
 """
     ran = bench.python(text, limits=Limits(timeout=60, memory=200 << 20))
     assert (ran.execution.ending, ran.log) == (Ending.EXITED, "[0, 0, 0, 0, 0, 0]\n")
+
+
+def test_files_on_tmp_are_memory(bench: Bench) -> None:
+    limits = Limits(timeout=60, memory=300 << 20)
+    text = "open('/tmp/big', 'wb').write(bytes(100 << 20)); import time; time.sleep(1)"
+    assert bench.python(text, limits=limits).execution.succeeded
+    both = text.replace("import time", "x = b'x' * (240 << 20); import time")
+    assert bench.python(both, limits=limits).execution.ending is Ending.MEMORY
 
 
 def test_processes_are_limited(bench: Bench) -> None:

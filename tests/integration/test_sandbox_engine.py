@@ -46,7 +46,7 @@ from pathlib import Path
 from repro.engines.sandbox.engine import Sandbox
 from repro.errors import Terminated
 from repro.models.execution import Job
-from repro.models.image import Image
+from repro.models.image import Image, Layer
 from repro.models.project import Limits
 from repro.store.artifacts import Store
 
@@ -123,7 +123,7 @@ def mounts() -> list[str]:
     return [line for line in lines if "/docker" not in line]
 
 
-# ---- an ordinary user -------------------------------------------------------------------------
+# ---- an ordinary user --------------------------------------------------------------------------
 
 
 def as_ordinary(env: dict[str, str]) -> list[str]:
@@ -182,7 +182,7 @@ def test_the_contract_as_an_ordinary_user(contract_store: Store, contract_image:
         assert "skipped" not in summary
 
 
-# ---- interruption -------------------------------------------------------------------------------
+# ---- interruption ------------------------------------------------------------------------------
 
 STUBBORN = """\
 import os, signal, sys, time
@@ -248,7 +248,7 @@ def test_interrupted_at_any_moment(bench: Bench, driver: Callable[..., list[str]
         assert not any(marker in line for line in stray)
 
 
-# ---- a person's terminal --------------------------------------------------------------------------
+# ---- a person's terminal -----------------------------------------------------------------------
 
 
 def test_a_shell_has_the_terminal(bench: Bench, driver: Callable[..., list[str]]) -> None:
@@ -319,7 +319,7 @@ for request in (0x5412, 0x541C, 0x1_0000_5412, 0xFFFF_FFFF_0000_541C):
         assert f"{request} -1 1" in screen.text
 
 
-# ---- odd layers -------------------------------------------------------------------------------------
+# ---- odd layers --------------------------------------------------------------------------------
 
 
 def with_layers(bench: Bench, store: Store, *contents: list[Entry]) -> Bench:
@@ -411,7 +411,7 @@ def test_two_at_once_unpack_once(bench: Bench, contract_store: Store) -> None:
     assert len(list((unpacked(contract_store, odd.image.layers[-1]) / "opt").iterdir())) == 2000
 
 
-# ---- this host ------------------------------------------------------------------------------------------
+# ---- this host ---------------------------------------------------------------------------------
 
 
 def test_an_older_kernel(bench: Bench, driver: Callable[..., list[str]]) -> None:
@@ -490,16 +490,6 @@ print(sum(os.waitpid(pid, 0)[1] for pid in children))
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(one, range(3))) == ["0\n"] * 3
-
-
-def test_memory_without_a_control_group(bench: Bench) -> None:
-    """Files on /tmp are memory too, in the polled limit of an ordinary user as in a group."""
-    text = "import time; open('/tmp/big', 'wb').write(bytes(90 << 20)); time.sleep(2)"
-    within = bench.python(text, limits=Limits(timeout=60, memory=400 << 20)).execution
-    assert within.succeeded
-    grown = text.replace("; time", "; x = b'x' * (330 << 20); time", 1)
-    beyond = bench.python(grown, limits=Limits(timeout=60, memory=400 << 20)).execution
-    assert beyond.ending is Ending.MEMORY
 
 
 def test_a_tree_too_deep_for_anybody(bench: Bench) -> None:

@@ -34,6 +34,7 @@ _COMMAND = (
     "--no-emit-index-url", "--no-emit-trusted-host", "--output-file", OUTPUT,
 )  # fmt: skip
 
+_SILENT = re.compile(r"Were |During handling of|The above exception|\s*\[end of output|\s*note: ")
 _NETWORK = re.compile(
     r"Could not fetch URL|Max retries exceeded|connection error|Connection refused|"
     r"NewConnectionError|ReadTimeout|50[0-4] (Server|Service)|HTTP error"
@@ -143,8 +144,11 @@ def failure(said: str, request: PipRequest) -> ReproError:
 
 
 def _telling(said: str) -> list[str]:
-    """Return the lines that say something: without tracebacks, and without what they quote."""
-    lines = [line for line in said.splitlines() if not line.startswith("Were ")]
-    begin = next((n for n, line in enumerate(lines) if line.startswith("Traceback")), len(lines))
-    end = [line for line in lines[begin + 1 :] if line and not line.startswith(" ")]
-    return [*lines[:begin], *end]
+    """Return the lines that say something, once each: no tracebacks, nothing that they quote."""
+    found: dict[str, None] = {}
+    quoting = False
+    for line in said.splitlines():
+        quoting = line.startswith("Traceback") or (quoting and line.startswith(" "))
+        if not quoting and line.strip() and not _SILENT.match(line):
+            found[line] = None
+    return list(found)

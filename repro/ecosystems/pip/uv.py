@@ -8,6 +8,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,6 +32,9 @@ from repro.files import scratch, write_atomic
 from repro.process import run
 
 OUTPUT = "pylock.toml"
+PINS = "pins.txt"
+_CONSTRAIN, _PREFER, _FREE = "constrain", "prefer", "free"
+
 OLDEST = (3, 6)
 """uv refuses interpreters before this."""
 
@@ -109,15 +113,35 @@ def previous_pins(request: PipRequest) -> str:
 
 
 def compile_on_host(request: PipRequest, indexes: Indexes, folder: Path) -> tuple[Package, ...]:
-    """Resolve with wheels alone.
+    """Resolve with wheels alone, keeping the pins that the requirements allow.
 
     Raises NeedsBuildError where a package has none, UsageError when the requirements cannot be
     met, NetworkError when an index cannot be read.
     """
+    pins = previous_pins(request)
+    # All pins as constraints first: with several indexes that list one package, uv rejects a
+    # preferred version whose first listing has no file for the target (seen with uv 0.13.9).
+    for keep in (_CONSTRAIN, _PREFER) if pins else ():
+        try:
+            return _compile(request, indexes, folder, keep=keep)
+        except NetworkError:
+            raise
+        except UsageError:  # an upgrade or a new requirement needs a pin to move
+            continue
+    return _compile(request, indexes, folder, keep=_FREE)
+
+
+def _compile(
+    request: PipRequest, indexes: Indexes, folder: Path, *, keep: str
+) -> tuple[Package, ...]:
     with scratch(folder) as work:
         inputs = write_inputs(request.environment.pip, work)
-        if pins := previous_pins(request):
-            write_atomic(work / OUTPUT, pins.encode())
+        if keep is _PREFER:
+            write_atomic(work / OUTPUT, previous_pins(request).encode())
+        elif keep is _CONSTRAIN:
+            lines = "".join(f"{item.name}=={item.version}\n" for item in request.kept)
+            write_atomic(work / PINS, lines.encode())
+            inputs = replace(inputs, constraints=(*inputs.constraints, PINS))
         uv = executable()
         done = run(
             [uv, *arguments(inputs, request), "--no-build", "--python", sys.executable],

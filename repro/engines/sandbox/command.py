@@ -34,14 +34,14 @@ class Launch(TypedDict):
 
     `base` is a folder that is mounted over, `layers` are listed top first, `binds` come to lie
     at `base/0`, `base/1`, …; `folders` and `files` make the skeleton (paths inside). `user` is
-    the kernel's user number to become (None: stay), `group` a control group to join. `tmp`,
-    `shm` and `file_size` in bytes. `status` is a descriptor, `arguments` are bwrap's.
+    the kernel's user number to become (None: stay). `tmp`, `shm` and `file_size` are in bytes.
+    `status` is the descriptor to report on, `go` the one to wait for before bwrap is started;
+    `arguments` are bwrap's.
     """
 
     parent: int
     base: str
     user: int | None
-    group: str | None
     layers: list[str]
     binds: list[str]
     folders: list[str]
@@ -54,6 +54,7 @@ class Launch(TypedDict):
     file_size: int
     interactive: bool
     status: int
+    go: int
     bwrap: str
     arguments: list[str]
     command: list[str]
@@ -95,12 +96,12 @@ def launch(
     layers: Sequence[Path],
     filters: Sequence[int],
     status: int,
-    group: Path | None,
+    go: int,
 ) -> Launch:
     """Return what the launcher does for one step of a job.
 
     `layers` are unpacked folders, base first; `filters` are descriptors of seccomp programs,
-    `status` of the pipe on which launcher and bwrap report.
+    `status` and `go` of the pipes from and to the launcher.
     Raises EngineError for a mount target that is no absolute path.
     """
     mounts = (*job.mounts, *_host_mounts(job, host))
@@ -109,7 +110,6 @@ def launch(
         "parent": host.parent,
         "base": host.base,
         "user": host.user,
-        "group": None if group is None else str(group),
         "layers": [str(layer) for layer in reversed(layers)],
         "binds": binds,
         "folders": _folders(mounts),
@@ -122,6 +122,7 @@ def launch(
         "file_size": job.limits.output,
         "interactive": job.interactive,
         "status": status,
+        "go": go,
         "bwrap": host.bwrap,
         "arguments": [
             *_isolation(job),

@@ -22,6 +22,7 @@ _SETTINGS = (
         "or give bwrap and python an AppArmor profile that allows userns",
     ),
 )
+_REFUSALS = ("Operation not permitted", "Permission denied", "No permissions", "No space left")
 _CONTAINER = (
     "this looks like a container that forbids it; "
     "start that with --privileged, or use the docker engine"
@@ -52,7 +53,7 @@ def failure(
         return EngineError(message, hint=_hint(str(status["failed"]), number, look))
     said = head.strip().splitlines()
     message = f"bwrap failed: {said[-1] if said else 'it said nothing'}"
-    refused = "Operation not permitted" in message or "No permissions" in message
+    refused = any(word in message for word in _REFUSALS)
     return EngineError(message, hint=_forbidding(look) or _CONTAINER if refused else None)
 
 

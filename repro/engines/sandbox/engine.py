@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from repro.engines.log import Log, opened
 from repro.engines.sandbox.command import CERTIFICATES, CPU, Host, base_folder, launch
@@ -187,10 +188,11 @@ def _host() -> Host:
         bwrap=bwrap,
         parent=os.getpid(),
         user=dedicated_user(
+            os.geteuid(),
             *(
                 (proc / name).read_text(encoding="ascii")
                 for name in ("status", "uid_map", "gid_map")
-            )
+            ),
         ),
         base=base_folder(),
         hosts=_text("/etc/hosts"),
@@ -239,6 +241,7 @@ def _launched(setting: _Setting, step: tuple[str, ...]) -> Outcome:
     job = setting.job
     with contextlib.ExitStack() as stack:
         said, status = _pipe(stack)
+        wait, go = _pipe(stack)
         programs = [_memory_file(stack, program) for program in setting.filters]
         order = launch(
             job,
@@ -247,9 +250,9 @@ def _launched(setting: _Setting, step: tuple[str, ...]) -> Outcome:
             layers=setting.layers,
             filters=programs,
             status=status,
-            group=setting.group.path if setting.group else None,
+            go=wait,
         )
-        number = _memory_file(stack, json.dumps(order).encode())
+        number = _memory_file(stack, marshal.dumps(cast(dict[str, Any], order)))
         if job.interactive:
             stack.enter_context(lent_terminal())
         child = stack.enter_context(
@@ -259,11 +262,15 @@ def _launched(setting: _Setting, step: tuple[str, ...]) -> Outcome:
                 stdin=None if job.interactive else subprocess.DEVNULL,
                 stdout=None if job.interactive else subprocess.PIPE,
                 stderr=None if job.interactive else _stderr(job),
-                pass_fds=(number, status, *programs),
+                pass_fds=(number, status, wait, *programs),
                 new_session=not job.interactive,
             )
         )
         supervisor = Supervisor(child=child, outputs=_outputs(child), said=said, log=setting.log)
+        stack.callback(supervisor.kill)
+        if setting.group is not None:
+            setting.group.add(child.pid)  # takes the kernel 10 ms, while the launcher starts
+        os.write(go, b"\n")
         return supervisor.watch(setting.bounds)
 
 

@@ -102,6 +102,11 @@ class Group:
     path: Path
     version: int
 
+    def add(self, process: int) -> None:
+        """Move a process into the group; its children will be born there."""
+        with contextlib.suppress(ProcessLookupError):  # it failed already, and will say why
+            (self.path / "cgroup.procs").write_text(str(process), encoding="ascii")
+
     def exceeded(self, process: int | None, scratch: frozenset[int]) -> bool:
         """See Memory.exceeded: the kernel counts what it killed, if only a child."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"

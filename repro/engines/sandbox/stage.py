@@ -27,17 +27,17 @@ _IN_CONTAINER = 65533
 """The same where root is a container's with 65,536 numbers."""
 
 
-def dedicated_user(status: str, uid_map: str, gid_map: str) -> int | None:
+def dedicated_user(uid: int, status: str, uid_map: str, gid_map: str) -> int | None:
     """The number that a run gets, or None when it keeps ours (because we are not really root).
 
-    Arguments are the texts of /proc/self/{status,uid_map,gid_map}. Formats: proc(5),
+    Arguments are our user and the texts of /proc/self/{status,uid_map,gid_map}. Formats: proc(5),
     user_namespaces(7).
     """
     effective = next(
         (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0
     )
     needed = sum(1 << number for number in (0, 6, 7, 21))  # CHOWN, SETGID, SETUID, SYS_ADMIN
-    if os.geteuid() != 0 or effective & needed != needed:
+    if uid != 0 or effective & needed != needed:
         return None
     for user in (USER, _IN_CONTAINER):
         if _maps(uid_map, user) and _maps(gid_map, user):

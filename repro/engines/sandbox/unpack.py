@@ -193,7 +193,10 @@ class _Tree:
         if name == _OPAQUE_MARK:
             os.setxattr(self._at(parent), OPAQUE, b"y")
         elif not name.startswith(_WHITEOUT * 2):  # further marks mean nothing to overlay
-            path = f"{parent}/{name[len(_WHITEOUT) :]}".lstrip("/")
+            hidden = name.removeprefix(_WHITEOUT)
+            if hidden in ("", ".", ".."):
+                raise self._refused(name, "hides no name")
+            path = f"{parent}/{hidden}".lstrip("/")
             self._replace(path)
             os.mknod(self._at(path), stat.S_IFCHR)
 

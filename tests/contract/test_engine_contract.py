@@ -432,6 +432,18 @@ def test_a_single_file_stops_at_the_limit(bench: Bench) -> None:
     assert (bench.stage / "big").stat().st_size <= 4 << 20
 
 
+def test_output_cannot_be_hidden(bench: Bench) -> None:
+    text = """\
+import os
+os.mkdir("closed")
+os.chmod("closed", 0o300)  # its owner may write there, and not look
+for n in range(6):
+    open(f"closed/{n}", "wb").write(bytes(2 << 20))
+"""
+    limits = Limits(timeout=60, output=8 << 20)
+    assert bench.python(text, limits=limits).execution.ending is Ending.OUTPUT
+
+
 def test_what_was_there_before_does_not_count(bench: Bench) -> None:
     (bench.stage / "given").write_bytes(bytes(9 << 20))
     execution = bench.shell("sleep 0.5; echo x >out", limits=Limits(timeout=60, output=8 << 20))

@@ -56,6 +56,7 @@ def test_an_old_kernel() -> None:
 def test_other_failures_are_quoted() -> None:
     error = failure({}, "bwrap: Unknown option --add-seccomp-fd\n", nothing)
     assert error.message == "bwrap failed: bwrap: Unknown option --add-seccomp-fd"
+    assert "0.6" in (error.hint or "")
     error = failure({"failed": "open", "errno": errno.ENOENT, "why": "/data/x"}, "", nothing)
     assert "open /data/x: No such file or directory" in error.message
     assert "said nothing" in failure({}, "", nothing).message

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from repro.engines.sandbox.stage import DEEPEST, USER, dedicated_user, lent, take_back
+from repro.engines.sandbox.stage import (
+    DEEPEST,
+    USER,
+    dedicated_user,
+    is_global_root,
+    lent,
+    take_back,
+)
 
 ALL = "CapEff:\t000001ffffffffff\n"
 WHOLE = "         0          0 4294967295\n"
@@ -28,6 +35,12 @@ WHOLE = "         0          0 4294967295\n"
 )
 def test_which_user_a_run_becomes(uid: int, status: str, uids: str, expected: int | None) -> None:
     assert dedicated_user(uid, status, uids, uids) == expected
+
+
+def test_whom_no_limit_on_processes_binds() -> None:
+    assert is_global_root(WHOLE)
+    assert not is_global_root("0 1000 1\n")
+    assert not is_global_root("0 100000 65536\n")
 
 
 def test_the_number_lies_where_nothing_is_allocated() -> None:

@@ -54,6 +54,8 @@ def failure(
     said = head.strip().splitlines()
     message = f"bwrap failed: {said[-1] if said else 'it said nothing'}"
     refused = any(word in message for word in _REFUSALS)
+    if "Unknown option" in message:
+        return EngineError(message, hint="bubblewrap 0.6 or newer is needed")
     return EngineError(message, hint=_forbidding(look) or _CONTAINER if refused else None)
 
 

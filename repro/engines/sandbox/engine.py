@@ -17,7 +17,7 @@ from repro.engines.sandbox.command import CERTIFICATES, CPU, Host, base_folder, 
 from repro.engines.sandbox.diagnosis import INSTALL, failure
 from repro.engines.sandbox.limits import Group, Polled, group, written
 from repro.engines.sandbox.seccomp import PACKAGE, filters
-from repro.engines.sandbox.stage import dedicated_user, lent
+from repro.engines.sandbox.stage import dedicated_user, is_global_root, lent
 from repro.engines.sandbox.supervisor import Bounds, Outcome, Supervisor
 from repro.engines.sandbox.terminal import lent_terminal
 from repro.engines.sandbox.unpack import unpack
@@ -108,6 +108,8 @@ class Sandbox:
                 log=log,
             )
             index, ending, code = _steps(setting)
+        if ending is Ending.EXITED and written(job.stage) > bounds.output:
+            ending = Ending.OUTPUT  # in folders that were closed to us until now
         return Execution(
             engine=self.name,
             ending=ending,
@@ -156,7 +158,7 @@ class Sandbox:
         lacking = []
         if programs is None:
             lacking.append(("system calls", f"apt-get install {PACKAGE}"))
-        if os.geteuid() == 0 and _host().user is None:
+        if os.geteuid() == 0 and _host().user is None and is_global_root(_proc("uid_map")):
             lacking.append(("pids", "run as an ordinary user, or as root with all capabilities"))
         if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
             lacking.append(("memory", "use a kernel with CONFIG_PROC_CHILDREN"))
@@ -181,25 +183,23 @@ def _nothing(stage: Path, log: Path) -> Job:
 
 
 def _host() -> Host:
-    proc = Path("/proc/self")
     bwrap = which("bwrap")
     assert bwrap is not None
     return Host(
         bwrap=bwrap,
         parent=os.getpid(),
-        user=dedicated_user(
-            os.geteuid(),
-            *(
-                (proc / name).read_text(encoding="ascii")
-                for name in ("status", "uid_map", "gid_map")
-            ),
-        ),
+        user=dedicated_user(os.geteuid(), _proc("status"), _proc("uid_map"), _proc("gid_map")),
         base=base_folder(),
         hosts=_text("/etc/hosts"),
         resolver=_text("/etc/resolv.conf"),
         certificates=Path(CERTIFICATES).is_dir(),
         cpu=Path(CPU).is_dir(),
     )
+
+
+def _proc(name: str) -> str:
+    """What the kernel says of this process."""
+    return Path("/proc/self", name).read_text(encoding="ascii", errors="replace")
 
 
 def _text(path: str) -> str:

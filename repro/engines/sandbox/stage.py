@@ -45,6 +45,11 @@ def dedicated_user(uid: int, status: str, uid_map: str, gid_map: str) -> int | N
     return None
 
 
+def is_global_root(uid_map: str) -> bool:
+    """Whether user 0 here may be the kernel's own, whom no limit on processes binds."""
+    return any(line.split()[:2] == ["0", "0"] for line in uid_map.splitlines())
+
+
 def _maps(text: str, number: int) -> bool:
     ranges = (tuple(map(int, line.split())) for line in text.splitlines())
     return any(inside <= number < inside + count for inside, _, count in ranges)

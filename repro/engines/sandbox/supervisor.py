@@ -190,9 +190,12 @@ class Supervisor:
             self._deaf.add(target)
 
     def _drain(self) -> None:
-        """Copy what is still in the pipes; their writers are gone."""
+        """Copy what is still in the pipes; their writers are gone.
+
+        But for one that bwrap lost before it was told of: it must not be waited for.
+        """
         for source, echo in self.outputs:
-            while self._copy(source, echo):
+            while select.select([source], [], [], LAST)[0] and self._copy(source, echo):
                 pass
 
     def _read_status(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import termios
 import threading
 from collections.abc import Iterator
+
+STDIN = 0
 
 
 @contextlib.contextmanager
@@ -46,18 +47,17 @@ def _restored() -> Iterator[None]:
 
     A shell inside changes both, and cannot restore a group that its namespace does not know.
     """
-    if not sys.stdin.isatty():
+    if not os.isatty(STDIN):
         yield
         return
-    terminal = sys.stdin.fileno()
-    modes, group = termios.tcgetattr(terminal), os.tcgetpgrp(terminal)
+    modes, group = termios.tcgetattr(STDIN), os.tcgetpgrp(STDIN)
     try:
         yield
     finally:
         # Whoever is in the background is stopped for touching the terminal, unless deaf to it.
-        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         try:
-            os.tcsetpgrp(terminal, group)
-            termios.tcsetattr(terminal, termios.TCSADRAIN, modes)
+            os.tcsetpgrp(STDIN, group)
+            termios.tcsetattr(STDIN, termios.TCSADRAIN, modes)
         finally:
-            signal.signal(signal.SIGTTOU, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -17,6 +17,8 @@ from repro.models.execution import Ending, Mount
 from repro.models.project import Limits
 from tests.contract.conftest import ENV, PATH, Bench
 
+pytestmark = pytest.mark.network  # once a machine: the image is bootstrapped from the mirror
+
 DETERMINISTIC = """\
 import hashlib, json, math, os, random, sys
 random.seed(20)

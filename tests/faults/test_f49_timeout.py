@@ -13,6 +13,7 @@ from repro.models.project import Limits
 from tests.contract.conftest import Bench, bench, contract_image, contract_store, engine
 
 __all__ = ["bench", "contract_image", "contract_store", "engine"]
+pytestmark = pytest.mark.network  # once a machine: the image is bootstrapped from the mirror
 
 STUBBORN = """\
 import os, signal, sys, time

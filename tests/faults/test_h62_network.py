@@ -13,6 +13,7 @@ from repro.models.execution import Ending
 from tests.contract.conftest import Bench, bench, contract_image, contract_store, engine
 
 __all__ = ["bench", "contract_image", "contract_store", "engine"]
+pytestmark = pytest.mark.network  # once a machine: the image is bootstrapped from the mirror
 
 SECRET = b"the host's own service"
 

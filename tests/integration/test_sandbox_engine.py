@@ -36,6 +36,7 @@ from tests.contract.conftest import Bench, contract_image, contract_store
 from tests.terminal import CTRL_C, CTRL_D, terminal
 
 __all__ = ["contract_image", "contract_store"]
+pytestmark = pytest.mark.network  # once a machine: the image is bootstrapped from the mirror
 
 ROOT = Path(__file__).parents[2]
 ORDINARY = 12345

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.engines.sandbox.limits import (
-    BLOCK,
     Controller,
     Group,
     Polled,
     controller,
     counter,
     descendants,
-    written,
 )
+from repro.engines.stage import BLOCK, written
 
 V1 = "9:name=systemd:/\n4:memory:/api/12:34\n1:cpu,cpuacct:/\n0::/\n"
 V1_MOUNTS = """\

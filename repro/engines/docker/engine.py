@@ -22,8 +22,7 @@ from repro.engines.docker.streams import (
     terminal_size,
 )
 from repro.engines.log import Log, opened
-from repro.engines.sandbox.limits import written
-from repro.engines.sandbox.stage import lent
+from repro.engines.stage import lent, written
 from repro.errors import EngineError
 from repro.files import local_errors
 from repro.models.execution import UID, Ending, Execution, Job

@@ -15,12 +15,12 @@ from typing import Any, cast
 from repro.engines.log import Log, opened
 from repro.engines.sandbox.command import CERTIFICATES, CPU, Host, base_folder, launch
 from repro.engines.sandbox.diagnosis import INSTALL, failure
-from repro.engines.sandbox.limits import Group, Polled, group, written
+from repro.engines.sandbox.limits import Group, Polled, group
 from repro.engines.sandbox.seccomp import PACKAGE, filters
-from repro.engines.sandbox.stage import dedicated_user, is_global_root, lent
 from repro.engines.sandbox.supervisor import Bounds, Outcome, Supervisor
 from repro.engines.sandbox.terminal import lent_terminal
 from repro.engines.sandbox.unpack import unpack
+from repro.engines.stage import dedicated_user, is_global_root, lent, written
 from repro.errors import EngineError
 from repro.models.execution import Ending, Execution, Job
 from repro.models.image import Image

@@ -15,9 +15,6 @@ from typing import Protocol
 
 from repro.errors import EngineError
 
-BLOCK = 4096
-"""Bytes that every file and folder counts for at least: empty ones fill a disk too."""
-
 
 class Memory(Protocol):
     """Tells whether a run used more memory than it may."""
@@ -236,28 +233,3 @@ def _remove(path: Path) -> None:
 
 
 # ---- bytes written -----------------------------------------------------------------------
-
-
-def written(folder: Path) -> int:
-    """Bytes that the files below a folder take, each file once, in whole blocks.
-
-    Folders that may not be read count as themselves; files that vanish meanwhile as nothing.
-    """
-    total = 0
-    seen: set[tuple[int, int]] = set()
-    waiting = [str(folder)]
-    while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                try:
-                    state = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if state.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-                    if (state.st_dev, state.st_ino) in seen:
-                        continue
-                    seen.add((state.st_dev, state.st_ino))
-                total += max(1, -(-state.st_size // BLOCK)) * BLOCK
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-    return total

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from repro.engines.log import Log
-from repro.engines.sandbox.limits import Memory, written
+from repro.engines.sandbox.limits import Memory
+from repro.engines.stage import written
 from repro.models.execution import Ending
 
 MEMORY_EVERY = 0.02

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.engines.sandbox.stage import (
+from repro.engines.stage import (
     DEEPEST,
     USER,
     dedicated_user,

@@ -1,4 +1,4 @@
-"""The stage between two owners: lent to the sandbox's user, then taken back and made tame."""
+"""The stage of a run: measured, lent to the sandbox's user, then taken back and made tame."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ DEEPEST = 200
 """Folders below each other that are taken back; a run that makes more loses the deepest."""
 LONGEST = 3000
 """Bytes of a path, for the same reason: the kernel takes 4,095."""
+
+BLOCK = 4096
+"""Bytes that every file and folder counts for at least: empty ones fill a disk too."""
 
 USER = 0x72657072
 """The user and group number that a run of root's gets on the host: "repr" in ASCII.
@@ -116,3 +119,28 @@ def _remove(path: str) -> None:
     done = process.run(["rm", "-rf", "--", path])
     if done.code:
         raise LocalError(f"cannot remove {path[:200]}…: {done.tail(1)}")
+
+
+def written(folder: Path) -> int:
+    """Bytes that the files below a folder take, each file once, in whole blocks.
+
+    Folders that may not be read count as themselves; files that vanish meanwhile as nothing.
+    """
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                try:
+                    state = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if state.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                    if (state.st_dev, state.st_ino) in seen:
+                        continue
+                    seen.add((state.st_dev, state.st_ino))
+                total += max(1, -(-state.st_size // BLOCK)) * BLOCK
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return total

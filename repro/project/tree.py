@@ -270,12 +270,17 @@ def _kind(status: os.stat_result) -> str:
 
 
 def discarded(project: Project, stage: Stage) -> tuple[str, ...]:
-    """List what the run changed below /project and that is no declared output."""
+    """List what the run changed below /project and that is no declared output.
+
+    Python's own bytecode is left out: it says nothing about the analysis.
+    """
     after = _stamps(stage.folder)
     declared = outputs(project)
     changed = {path for path, stamp in after.items() if stage.before.get(path) != stamp}
     changed |= stage.before.keys() - after.keys()
-    return tuple(sorted(path for path in changed if not _below(path, declared)))
+    return tuple(
+        sorted(p for p in changed if not _below(p, declared) and "__pycache__" not in p.split("/"))
+    )
 
 
 def publish(project: Project, files: Iterable[FileDigest], source: Path) -> tuple[str, ...]:

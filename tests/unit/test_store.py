@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from repro.download import Http, redact
+from repro.errors import LockError, NetworkError
+from repro.progress import Silent
+from repro.store.artifacts import Store
+from repro.store.fetch import Fetcher, Wanted
+
+DATA = b"an artifact"
+SHA = hashlib.sha256(DATA).hexdigest()
+
+
+def wanted(*addresses: str, sha256: str = SHA) -> Wanted:
+    return Wanted(
+        label="pip six 1.0",
+        filename="six.whl",
+        sha256=sha256,
+        size=len(DATA),
+        addresses=lambda: addresses,
+    )
+
+
+def fetcher(tmp_path: Path, *, vendor: Path | None = None, offline: bool = False) -> Fetcher:
+    store = Store(tmp_path / "store")
+    return Fetcher(store=store, http=Http(), progress=Silent(), vendor=vendor, offline=offline)
+
+
+def served(tmp_path: Path, data: bytes, name: str = "served") -> str:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path.as_uri()
+
+
+def test_a_wrong_hash_never_enters(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(LockError, match=SHA):
+        store.put(iter([b"other"]), SHA, label="six")
+    assert not store.has(SHA)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_objects_are_read_only_and_checked_when_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.put(iter([DATA]), SHA, label="six")
+    assert path.stat().st_mode & 0o777 == 0o444
+    assert store.read(SHA, label="six") == DATA
+    path.chmod(0o644)
+    path.write_bytes(b"an artifacT")
+    with pytest.raises(LockError, match="six"):
+        store.read(SHA, label="six")
+
+
+def test_a_layer_is_found_by_its_key_while_its_tar_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    key = "1" * 64
+    assert store.layer(key) is None
+
+    def write(file: BinaryIO) -> None:
+        file.write(DATA)
+
+    layer = store.keep_layer("base", key, write)
+    assert store.layer(key) == layer
+    assert layer.digest == f"sha256:{SHA}"
+    store.layer_path(layer).unlink()
+    assert store.layer(key) is None
+
+
+def test_sources_in_order(tmp_path: Path) -> None:
+    """Vendored folder, store, addresses: what an earlier one has, no later one is asked for."""
+    asked: list[str] = []
+
+    def addresses() -> Iterator[str]:
+        asked.append("mirror")
+        yield served(tmp_path, DATA)
+
+    item = Wanted(
+        label="pip six 1.0", filename="six.whl", sha256=SHA, size=len(DATA), addresses=addresses
+    )
+    vendor = tmp_path / "vendor"
+    vendor.mkdir()
+    (vendor / "six.whl").write_bytes(DATA)
+    one = fetcher(tmp_path, vendor=vendor)
+    one.fetch([item], what="packages")
+    assert asked == []
+    one.fetch([item], what="packages")
+    assert asked == []
+    one.store.path(SHA).unlink()
+    fetcher(tmp_path).fetch([item], what="packages")
+    assert asked == ["mirror"]
+
+
+def test_wrong_bytes_at_one_address_do_not_hide_the_next(tmp_path: Path) -> None:
+    bad, good = served(tmp_path, b"wrong", "bad"), served(tmp_path, DATA, "good")
+    one = fetcher(tmp_path)
+    one.fetch([wanted(bad, good)], what="packages")
+    assert one.store.has(SHA)
+
+
+def test_d32_wrong_bytes_everywhere(tmp_path: Path) -> None:
+    with pytest.raises(LockError, match="six"):
+        fetcher(tmp_path).fetch([wanted(served(tmp_path, b"wrong"))], what="packages")
+
+
+def test_nowhere_names_every_package_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match="six") as caught:
+        fetcher(tmp_path).fetch([wanted("file:///nowhere"), wanted(sha256="0" * 64)], what="x")
+    assert "repro snapshot --upgrade six" in (caught.value.hint or "")
+    with pytest.raises(NetworkError, match="offline"):
+        fetcher(tmp_path, offline=True).fetch([wanted(served(tmp_path, DATA))], what="packages")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:secret@example.org/x?token=secret", "https://example.org/x"),
+        ("get http://secret@example.org/simple/ now", "get http://example.org/simple/ now"),
+        ("no address: a@b", "no address: a@b"),
+    ],
+)
+def test_credentials_are_cut(text: str, shown: str) -> None:
+    assert redact(text) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,8 @@ nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["lint", "types", "tests", "fixtures"]
 
 ROOT = Path(__file__).parent
-DEV = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
+SETTINGS = nox.project.load_toml("pyproject.toml")
+LOCK = "lockfiles/linux-amd64/requirements.txt"
 LOCAL = (".git", ".nox", ".venv", ".repro", "__pycache__", ".*_cache", ".hypothesis", "dist")
 REAL = ("tests/contract", "tests/faults", "tests/integration")
 FIXTURES = "tests/integration/test_fixtures.py"
@@ -22,7 +24,7 @@ FIXTURES = "tests/integration/test_fixtures.py"
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: the rules, then the format."""
-    session.install(*DEV)
+    install_tools(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -30,19 +32,32 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy --strict on the package and the tests."""
-    session.install("--editable", ".", *DEV)
+    install_tools(session)
     session.run("mypy", "--strict")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test but the fixtures, against the built wheel rather than the tree."""
-    stage = install_wheel(session)
-    with session.chdir(stage):
-        words = session.posargs or ["tests/unit", "tests/test_house.py"]
-        session.run("pytest", "-n", "2", *words)
-        if not session.posargs:  # real engines, one test at a time: they share the machine
-            session.run("pytest", *REAL, f"--ignore={FIXTURES}")
+    with session.chdir(install_wheel(session)):
+        if session.posargs:
+            session.run("pytest", *session.posargs)
+            return
+        quick = ("pytest", "-n", "2", "tests/unit", "tests/test_house.py")
+        real = ("pytest", *REAL, f"--ignore={FIXTURES}")  # in turn: they share engines and machine
+        run_all(session, quick, real)
+
+
+def run_all(session: nox.Session, *commands: tuple[str, ...]) -> None:
+    """Run every command, also after one that failed; then fail if any did."""
+    failed = []
+    for command in commands:
+        try:
+            session.run(*command)
+        except nox.command.CommandFailed:
+            failed.append(" ".join(command))
+    if failed:
+        session.error("failed: " + "; ".join(failed))
 
 
 @nox.session
@@ -59,13 +74,23 @@ def house(session: nox.Session) -> None:
         session.run("pytest", "tests/test_house.py", *session.posargs)
 
 
+def install_tools(session: nox.Session) -> None:
+    """Install what the project needs: as locked, on the interpreter that the lock is for."""
+    locked = SETTINGS["tool"]["repro"]["environment"]["python"]
+    if platform.python_version().startswith(f"{locked}.") and platform.machine() == "x86_64":
+        session.install("--require-hashes", "--requirement", str(ROOT / LOCK))
+    else:
+        groups = nox.project.dependency_groups(SETTINGS, "dev")
+        session.install(*SETTINGS["project"]["dependencies"], *groups)
+
+
 def install_wheel(session: nox.Session) -> Path:
     """Install the built wheel; return a copy of the tree that has everything but `repro/`.
 
     Where the tree itself is the working directory, Python would import it, not the wheel.
     """
     folder = Path(session.virtualenv.location) / "stage"
-    session.install(*DEV)
+    install_tools(session)
     session.run("python", "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist"))
     (wheel,) = (folder / "dist").glob("*.whl")
     session.install(str(wheel))

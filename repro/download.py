@@ -26,7 +26,8 @@ _MAX_WAIT = 30.0
 
 def redact(text: str) -> str:
     """Remove user names, passwords and query strings from every address in `text`."""
-    text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", r"\1", text)
+    # greedy: a password may hold an @ of its own
+    text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", r"\1", text)
     return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
 
 
@@ -108,7 +109,7 @@ class Http:
         response = self._respond(url, accept)
         with response:
             kind = response.headers.get("Content-Type", "")
-            expected = response.headers.get("Content-Length")
+            expected = response.headers.get("Content-Length", "")
             encoded = response.headers.get("Content-Encoding")
             received = 0
             yield kind, b""
@@ -120,7 +121,7 @@ class Http:
                     yield kind, chunk
             except requests.RequestException as error:
                 raise NetworkError(f"{redact(url)}: {redact(str(error))}") from None
-            if expected and not encoded and received != int(expected):
+            if expected.isdecimal() and not encoded and received != int(expected):
                 raise NetworkError(f"{redact(url)}: ended after {received} of {expected} bytes")
 
     def _respond(self, url: str, accept: str, method: str = "GET") -> requests.Response:
@@ -144,6 +145,12 @@ class Http:
                 said = redact(f"{type(error).__name__}: {error}")
             except requests.RequestException as error:
                 raise NetworkError(f"{redact(url)}: {redact(str(error))}") from None
+            except OSError as error:  # requests found no CA bundle where a setting says it is
+                raise NetworkError(
+                    f"{redact(url)}: {redact(str(error))}",
+                    hint="check REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and the package managers' own "
+                    "settings",
+                ) from None
             else:
                 if response.ok:
                     return response

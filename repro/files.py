@@ -36,6 +36,8 @@ def local_errors(path: Path) -> Iterator[None]:
             errno.EDQUOT: "free some of your quota, or move the cache: REPRO_CACHE=DIR",
             errno.EACCES: "check its owner and permissions",
             errno.EPERM: "check its owner and permissions",
+            errno.EEXIST: "something else is in the way there: rename or remove it",
+            errno.ENOTDIR: "something else is in the way there: rename or remove it",
             errno.EROFS: "that file system is read-only; move the cache: REPRO_CACHE=DIR",
         }
         raise LocalError(f"{where}: {error.strerror}", hint=hints.get(error.errno or 0)) from error
@@ -57,11 +59,25 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file_system(folder: Path) -> None:
+    """Have all that was written below `folder` on the disk: one call for all files."""
+    import ctypes
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
-def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+def replacing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path`, whole and durable, when the block ends well.
 
-    When it does not, nothing at `path` changes and no temporary file stays. Raises LocalError.
+    When it does not, nothing at `path` changes and no temporary file stays. Not `durable`: for
+    files of which there are thousands, and that can be made again. Raises LocalError.
     """
     make_folder(path.parent)
     with local_errors(path):
@@ -72,12 +88,14 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -115,10 +133,36 @@ def replace_folder(path: Path, fill: Callable[[Path], None]) -> None:
         fresh = temporary / "new"
         fresh.mkdir()
         fill(fresh)
+        sync_file_system(fresh)
         if path.exists():
-            path.rename(temporary / "old")
-        fresh.rename(path)
+            _exchange(fresh, path)
+        else:
+            fresh.rename(path)
         sync_folder(path.parent)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders in one step (renameat2(2)): at no moment is there none at `other`.
+
+    Where a file system cannot, two renames, the first undone when the second fails.
+    """
+    import ctypes
+
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if swap is not None:
+        if not swap(here, os.fsencode(one), here, os.fsencode(other), exchange):
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(number, os.strerror(number), str(other))
+    aside = one.with_name("old")
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except OSError:
+        aside.rename(other)
+        raise
 
 
 @contextmanager
@@ -174,6 +218,17 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
+def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield what `os.walk` does; a folder that cannot be read is a LocalError, not empty."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with local_errors(top):
+        for folder, folders, files in os.walk(top, onerror=refuse):
+            yield Path(folder), folders, files
+
+
 def copy_regular(source: Path, target: Path, mode: int = 0o644) -> None:
     """Copy one regular file's content to a new file. Raises LocalError."""
     make_folder(target.parent)
@@ -193,21 +248,26 @@ def exclusive(path: Path, *, what: str, timeout: float = 600.0) -> Iterator[None
     with local_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-                    raise LocalError(
-                        f"{what} is held by process {holder or 'unknown'}",
-                        hint=f"wait for it to end ({path})",
-                    ) from error
-                time.sleep(0.05)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with local_errors(path):
+            _acquire(descriptor, path, what=what, deadline=time.monotonic() + timeout)
         yield
     finally:
         os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, *, what: str, deadline: float) -> None:
+    """Take the lock and write into it who has it."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                raise LocalError(
+                    f"{what} is held by process {holder or 'unknown'}",
+                    hint=f"wait for it to end ({path})",
+                ) from error
+            time.sleep(0.05)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -13,7 +13,19 @@ from repro.errors import LocalError, ReproError, Terminated, UsageError
 
 BUG = 70
 _LOCAL = frozenset(
-    {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+    {
+        errno.EBADF,  # a standard stream that was closed before we began
+        errno.EPIPE,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+    }
 )
 
 

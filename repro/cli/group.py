@@ -32,6 +32,17 @@ EPILOG = (
 )
 
 
+class NoSuchCommand(click.UsageError):
+    """A word that is no command, with the commands that look like it."""
+
+    def __init__(self, word: str, ctx: click.Context) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(word, COMMANDS, n=2)
+        meant = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+        super().__init__(f"No such command {word!r}.{meant}", ctx)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are `repro.cli.commands.<name>.command`."""
 
@@ -52,6 +63,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """See click; also remembers the command's name for messages and JSON."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise NoSuchCommand(args[0], ctx)
         name, found, rest = super().resolve_command(ctx, args)
         if found is not None and name is not None:
             ctx.obj = replace(ctx.ensure_object(Session), command=name)

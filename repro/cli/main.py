@@ -15,7 +15,7 @@ from repro.cli.failure import Failure, describe
 from repro.cli.group import COMMANDS, cli
 from repro.cli.session import Session
 from repro.cli.signals import Interrupts
-from repro.errors import LocalError
+from repro.errors import LocalError, UsageError
 from repro.report import console
 
 COMPLETE = "_REPRO_COMPLETE"
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     interrupts = Interrupts()
     interrupts.install()
+    _stand_in_for_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end a report
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -44,7 +45,10 @@ def run(words: list[str]) -> int:
     if instruction := os.environ.get(COMPLETE):
         from click.shell_completion import shell_complete
 
-        return shell_complete(cli, {}, "repro", COMPLETE, instruction)
+        if shell_complete(cli, {}, "repro", COMPLETE, instruction):
+            known = "bash_source, zsh_source, fish_source"
+            raise UsageError(f"{COMPLETE}={instruction} is not known", hint=f"one of: {known}")
+        return 0
     try:
         with cli.make_context("repro", list(words), obj=Session()) as context:
             cli.invoke(context)
@@ -57,6 +61,10 @@ def report(error: BaseException, words: list[str]) -> int:
     """Tell the user about an exception, on stderr or as JSON on stdout; return the exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 0
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # `repro` alone
+        with suppress(OSError):
+            sys.stderr.write(error.format_message() + "\n")
+        return error.exit_code
     failure = describe(error, words)
     if os.environ.get("REPRO_DEBUG") == "1":
         import traceback
@@ -76,6 +84,27 @@ def _say(failure: Failure, words: list[str]) -> None:
             console.emit(text)
             return
     console.complain(failure.message, failure.hint)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Give closed standard streams a descriptor, lest the next file opened becomes one of them.
+
+    Writing to a closed stdout fails then as it should (EBADF); nobody reads a closed stderr.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)  # the lowest is taken
+    if sys.stdout is None:
+        sys.stdout = _unbuffered(1)
+    if sys.stderr is None:
+        sys.stderr = _unbuffered(2)
+
+
+def _unbuffered(number: int) -> TextIOWrapper:
+    raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - for the whole process
+    return TextIOWrapper(raw, write_through=True)
 
 
 def _leave(code: int) -> NoReturn:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from repro import process
-from repro.errors import LocalError
+from repro.errors import LocalError, UsageError
 from repro.files import local_errors
+from repro.models.execution import Mount
 
 DEEPEST = 200
 """Folders below each other that are taken back; a run that makes more loses the deepest."""
@@ -72,6 +74,29 @@ def lent(stage: Path, user: int | None) -> Iterator[None]:
         yield
     finally:
         take_back(stage)
+
+
+def require_readable(mounts: Iterable[Mount], user: int | None) -> None:
+    """Check that the run may read what is bound, when root gives it another number than its own.
+
+    Only what everybody may read counts: both engines then say the same. Raises UsageError.
+    """
+    if user is None:
+        return
+    for mount in mounts:
+        source = mount.source.resolve()
+        if not source.exists():  # the engine says so in its own words
+            continue
+        with local_errors(source):
+            for path, state in _walk(source):
+                needed = 0o005 if stat.S_ISDIR(state.st_mode) else 0o004
+                if not stat.S_ISLNK(state.st_mode) and state.st_mode & needed != needed:
+                    raise UsageError(
+                        f"{path}: mode {stat.S_IMODE(state.st_mode):04o}: the run could not read "
+                        "it, because a run of root's has a user number of its own",
+                        hint=f"chmod -R o+rX {shlex.quote(str(source))}; "
+                        "or run repro as an ordinary user",
+                    )
 
 
 def _give(stage: Path, uid: int, gid: int) -> None:

@@ -111,9 +111,8 @@ def render_baseline(baseline: Baseline) -> bytes:
 
 def parse_baseline(data: bytes, *, where: str, folder: Path) -> Baseline:
     """Read the `seal.toml` of the baseline in `folder`. Raises LockError naming the value."""
-    table = toml.read(
-        data, where=where, hint="restore the baseline from version control, or: repro accept"
-    )
+    hint = "restore the baseline from version control, or: repro accept --reason '…'"
+    table = toml.read(data, where=where, hint=hint)
     return Baseline(
         folder=folder,
         platform=table.text("platform"),

@@ -108,6 +108,8 @@ def _artifact(artifact: PipArtifact) -> dict[str, Any]:
 
 def parse(data: bytes, *, where: str) -> Seal:
     """Read `repro.lock`. Raises LockError naming the value."""
+    from repro.locks.names import interpreter, suite
+
     table = toml.read(data, where=where)
     table.only(
         "schema", "needs", "platform", "suite", "python", "system-site-packages",
@@ -118,14 +120,17 @@ def parse(data: bytes, *, where: str) -> Seal:
     for name in names:
         if names.count(name) > 1:
             raise LockError(f"{where}: pip: {name} is listed twice", hint=toml.HINT)
+    locks = table.pairs("locks")
+    if {name for name, _ in locks} != {APT_LOCK, PIP_LOCK}:  # else one would go unchecked
+        raise LockError(f"{where}: locks must name {APT_LOCK} and {PIP_LOCK}", hint=toml.HINT)
     return Seal(
         platform=table.text("platform"),
-        suite=table.text("suite"),
-        python=table.text("python"),
+        suite=suite(table.text("suite"), f"{where}: suite", LockError),
+        python=interpreter(table.text("python"), f"{where}: python", LockError),
         system_site_packages=table.flag("system-site-packages"),
         allow_overlap=table.texts("allow-overlap"),
         inputs=table.pairs("inputs"),
-        locks=table.pairs("locks"),
+        locks=locks,
         pip=pip,
         provenance=tuple(
             Provenance(
@@ -138,7 +143,7 @@ def parse(data: bytes, *, where: str) -> Seal:
 
 
 def _read_artifact(table: toml.Table) -> PipArtifact:
-    from repro.locks.names import file_name, python_name, python_version
+    from repro.locks.names import file_name, python_name, python_version, single_line
 
     build = None
     if "build" in table.values:
@@ -154,6 +159,6 @@ def _read_artifact(table: toml.Table) -> PipArtifact:
         filename=file_name(table.text("filename"), where=table.where, error=LockError),
         size=table.number("size"),
         sha256=table.sha256("sha256"),
-        index=table.text("index"),
+        index=single_line(table.text("index"), where=table.where, error=LockError),
         build=build,
     )

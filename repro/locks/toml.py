@@ -13,6 +13,7 @@ from repro.models.lock import SCHEMA
 
 LIMIT = 64 << 20
 HINT = "restore it from version control, or run: repro snapshot"
+UPGRADE = "pip install --upgrade repro-gate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +127,7 @@ def read(data: bytes, *, where: str, hint: str = HINT) -> Table:
         raise LockError(
             f"{where}: schema {schema} is newer than this repro reads ({SCHEMA}): "
             f"needs repro >= {version}",
-            hint="pip install --upgrade repro-gate",
+            hint=UPGRADE,
         )
     return table
 

@@ -106,9 +106,15 @@ class DiffResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitResult:
-    """What `repro init` did; None: that step was declined or did not apply."""
+    """What `repro init` did; None: that step was declined or did not apply.
+
+    `config` is the file that configures the project now, `config_written` the same if it is new;
+    `runnable`: an analysis is declared in it.
+    """
 
     config_written: str | None
+    config: str | None = None
+    runnable: bool = True
     snapshot: SnapshotResult | None
     build: BuildResult | None
     run: RunResult | None

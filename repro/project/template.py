@@ -6,11 +6,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.models.project import SUITES
 from repro.project import detect
+from repro.project.dialect import python2_script
 from repro.project.load import load_project
+from repro.project.pyproject import NAME as PYPROJECT
+from repro.project.pyproject import read_pyproject
 from repro.project.scan import may_be_named, scan
 
 _PREFERRED = ("analysis.py", "main.py", "run.py", "analyse.py", "analyze.py", "train.py")
+_PYTHON_2 = next((suite.name, "2.7") for suite in SUITES if "2.7" in suite.pythons)
 _NUMBERED = re.compile(r"(?:scripts/)?(?P<number>[0-9]{1,4})[-_.].*\.py")
 
 
@@ -41,18 +46,30 @@ def look_around(folder: Path) -> InitFacts:
     pip = [item.path for item in environment.pip[:1]]
     known, notes = detect.dvc_metrics(root)
     seen = scan(root, tuple(path for path in known if may_be_named(path)))
+    suite, python = environment.suite, environment.python
+    old = None if _asks_for_python(root) else python2_script(root, seen.scripts)
+    if old is not None:
+        suite, python = _PYTHON_2
+        notes = (*notes, f"{old} is written in Python 2: Python {python} of {suite} is proposed")
     return InitFacts(
-        suite=environment.suite,
-        python=environment.python,
+        suite=suite,
+        python=python,
         pip=tuple(pip),
         apt=environment.apt_source if environment.apt else None,
         scripts=seen.scripts,
-        steps=choose_steps(seen.scripts, environment.python),
+        steps=choose_steps(seen.scripts, python),
         data=seen.data,
         outputs=seen.written,
         metrics=seen.metrics,
         notes=(*loaded.notes, *notes),
     )
+
+
+def _asks_for_python(root: Path) -> bool:
+    if detect.find_python(root) is not None:
+        return True
+    pyproject = read_pyproject(root) if detect.present(root, PYPROJECT) else None
+    return pyproject is not None and "requires-python" in pyproject.table("project")
 
 
 def choose_steps(scripts: tuple[str, ...], python: str) -> tuple[tuple[str, ...], ...]:

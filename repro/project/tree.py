@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from repro import process
 from repro.errors import AnalysisError, UsageError
 from repro.files import (
     copy_regular,
@@ -20,16 +19,12 @@ from repro.files import (
     make_folder,
     open_regular,
     replacing,
+    walk,
 )
 from repro.models.execution import PROJECT, FileDigest, Mount
 from repro.models.image import EPOCH
 from repro.models.project import Project
-
-_NEVER = frozenset({".git", ".hg", ".svn", ".repro"})
-_CACHES = frozenset(
-    {"__pycache__", ".venv", "venv", ".tox", ".nox", ".mypy_cache", ".pytest_cache",
-     ".ruff_cache", ".ipynb_checkpoints", "node_modules", ".hypothesis"}
-)  # fmt: skip
+from repro.project.listing import listed
 
 
 def outputs(project: Project) -> tuple[str, ...]:
@@ -52,41 +47,10 @@ def _below(path: str, folders: Iterable[str]) -> bool:
 def project_files(project: Project) -> tuple[str, ...]:
     """Return what a run may see of the project: relative POSIX paths, sorted.
 
-    In a git work tree the tracked and the unignored files, else all but caches and virtual
-    environments. Data, outputs, `.repro` and the baseline are left out.
+    The project's files (see `listed`) without data, outputs, `.repro` and the baseline.
     """
-    listed = _git_files(project.root)
-    if listed is None:
-        listed = _all_files(project.root)
     hidden = (*outputs(project), *data_paths(project), "baseline", ".repro")
-    return tuple(sorted(path for path in listed if not _below(path, hidden)))
-
-
-def _git_files(root: Path) -> list[str] | None:
-    if process.which("git") is None:
-        return None
-    base = ["git", "-c", "safe.directory=*", "-C", str(root)]
-    if process.run([*base, "rev-parse", "--is-inside-work-tree"]).text.strip() != "true":
-        return None
-    done = process.run([*base, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-    if done.code:
-        raise UsageError(f"{root}: git cannot list its files: {done.tail(3)}")
-    names = done.stdout.decode("utf-8", "surrogateescape").split("\0")
-    return [name for name in names if name and os.path.lexists(root / name)]
-
-
-def _all_files(root: Path) -> list[str]:
-    found: list[str] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in _NEVER | _CACHES and not (Path(folder) / name / "pyvenv.cfg").exists()
-        )
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in (*files, *links):
-            found.append((Path(folder) / name).relative_to(root).as_posix())
-    return found
+    return tuple(sorted(path for path in listed(project.root) if not _below(path, hidden)))
 
 
 def code_digests(project: Project) -> tuple[FileDigest, ...]:
@@ -101,14 +65,19 @@ def code_digests(project: Project) -> tuple[FileDigest, ...]:
     for path in project_files(project):
         if path in elsewhere or _below(path, ("lockfiles",)):
             continue
-        if (item := _digest(project.root, project.root / path)) is not None:
+        if (item := _digest(project.root / path, path)) is not None:
             found.append(item)
     return tuple(sorted(found, key=lambda item: item.path))
 
 
-def _digest(root: Path, path: Path) -> FileDigest | None:
+def _recorded(name: str) -> str:
+    r"""Return a file's name as records have it: a byte that is not UTF-8 as `\xe9`."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def _digest(path: Path, name: str) -> FileDigest | None:
     """A file by content, a link by its target's name; None for anything else."""
-    name = path.relative_to(root).as_posix()
+    name = _recorded(name)
     if path.is_symlink():
         link = os.fsencode(path.readlink())
         return FileDigest(
@@ -130,17 +99,25 @@ def _analysis_digest(project: Project) -> FileDigest:
 
 
 def data_digests(project: Project) -> tuple[FileDigest, ...]:
-    """Digest every file of the declared data. Raises UsageError when one is missing."""
-    found: list[FileDigest] = []
+    """Digest every file of the declared data, as the run sees it: a declared link is followed.
+
+    Raises UsageError when one is missing, LocalError when one cannot be read.
+    """
+    found: dict[str, FileDigest] = {}
     for declared in data_paths(project):
         top = project.root / declared
-        if not top.exists():
-            raise UsageError(
-                f"data {declared!r} does not exist", hint="correct data = [...] under [analysis]"
-            )
-        items = (_digest(project.root, path) for path in _members(top))
-        found += [item for item in items if item is not None]
-    return tuple(sorted(found, key=lambda item: item.path))
+        with local_errors(top):
+            if not top.exists():
+                raise UsageError(
+                    f"data {declared!r} does not exist",
+                    hint="correct data = [...] under [analysis]",
+                )
+            top = top.resolve()  # what is mounted
+        for path in _members(top):
+            name = (PurePosixPath(declared) / path.relative_to(top)).as_posix()
+            if (item := _digest(path, name)) is not None:
+                found[item.path] = item
+    return tuple(sorted(found.values(), key=lambda item: item.path))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +139,8 @@ def fill_stage(project: Project, folder: Path) -> Stage:
         source, target = project.root / path, folder / path
         make_folder(target.parent)
         if source.is_symlink():
-            target.symlink_to(source.readlink())
+            with local_errors(target):
+                target.symlink_to(source.readlink())
         elif source.is_file():
             executable = source.stat().st_mode & stat.S_IXUSR
             copy_regular(source, target, 0o755 if executable else 0o644)
@@ -197,10 +175,10 @@ def _normalise_times(folder: Path) -> None:
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
     found = {}
-    for parent, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+    for parent, folders, files in walk(folder):
+        links = [name for name in folders if (parent / name).is_symlink()]
         for name in (*files, *links):
-            path = Path(parent) / name
+            path = parent / name
             status = path.lstat()
             found[path.relative_to(folder).as_posix()] = (
                 status.st_mode,
@@ -215,7 +193,7 @@ def collect(project: Project, stage: Stage, target: Path) -> tuple[FileDigest, .
 
     Raises AnalysisError naming an output that is a link, a FIFO, a device or a hard link.
     """
-    found: list[FileDigest] = []
+    found: dict[str, FileDigest] = {}
     for declared in outputs(project):
         top = stage.folder / declared
         _refuse_linked_parents(stage.folder, declared)
@@ -223,8 +201,13 @@ def collect(project: Project, stage: Stage, target: Path) -> tuple[FileDigest, .
             continue
         for path in _members(top):
             name = path.relative_to(stage.folder).as_posix()
-            if any(item.path == name for item in found):
+            if name in found:  # declared twice, or below another output
                 continue
+            if name != _recorded(name):
+                raise AnalysisError(
+                    f"output {_recorded(name)!r}: its name is not UTF-8",
+                    hint="let the analysis write a file with a plain name",
+                )
             status = path.lstat()
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
                 raise AnalysisError(
@@ -233,8 +216,8 @@ def collect(project: Project, stage: Stage, target: Path) -> tuple[FileDigest, .
                 )
             copy_regular(path, target / name)
             size, digest = digest_file(target / name)
-            found.append(FileDigest(path=name, size=size, sha256=digest))
-    return tuple(sorted(found, key=lambda item: item.path))
+            found[name] = FileDigest(path=name, size=size, sha256=digest)
+    return tuple(found[name] for name in sorted(found))
 
 
 def _refuse_linked_parents(folder: Path, declared: str) -> None:
@@ -247,11 +230,11 @@ def _members(top: Path) -> Iterator[Path]:
     if top.is_symlink() or not top.is_dir():
         yield top
         return
-    for folder, folders, files in os.walk(top):
+    for folder, folders, files in walk(top):
         folders.sort()
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        links = [name for name in folders if (folder / name).is_symlink()]
         for name in sorted((*files, *links)):
-            yield Path(folder) / name
+            yield folder / name
 
 
 def _kind(status: os.stat_result) -> str:
@@ -279,7 +262,11 @@ def discarded(project: Project, stage: Stage) -> tuple[str, ...]:
     changed = {path for path, stamp in after.items() if stage.before.get(path) != stamp}
     changed |= stage.before.keys() - after.keys()
     return tuple(
-        sorted(p for p in changed if not _below(p, declared) and "__pycache__" not in p.split("/"))
+        sorted(
+            _recorded(path)
+            for path in changed
+            if not _below(path, declared) and "__pycache__" not in path.split("/")
+        )
     )
 
 
@@ -290,7 +277,7 @@ def publish(project: Project, files: Iterable[FileDigest], source: Path) -> tupl
         target = project.root / item.path
         if target.is_symlink():
             raise UsageError(f"{item.path} is a symbolic link: not overwritten")
-        with open_regular(source / item.path) as old, replacing(target) as new:
+        with open_regular(source / item.path) as old, replacing(target, durable=False) as new:
             shutil.copyfileobj(old, new)
         written.append(item.path)
     return tuple(written)

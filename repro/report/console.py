@@ -43,25 +43,6 @@ def render(renderable: RenderableType) -> str:
     return to_string(renderable, width=max(width, LEAST_WIDTH), color=coloured(sys.stdout))
 
 
-def picture(renderable: RenderableType, title: str, width: int = 100) -> str:
-    """Draw a report as the SVG picture of a terminal."""
-    import io
-
-    from rich.console import Console
-
-    console = Console(
-        file=io.StringIO(),
-        record=True,
-        force_terminal=True,
-        width=width,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    console.print(renderable)
-    return console.export_svg(title=title, unique_id="repro")
-
-
 def envelope(command: str, data: Mapping[str, object]) -> str:
     """One JSON object with schema version and command; floats that JSON lacks must be text."""
     import json

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repro.report import verification
-from repro.report.console import picture
 from repro.report.facts import facts
+from repro.report.picture import picture
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -17,6 +17,7 @@ from repro.report.text import safe
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress as Live
+    from rich.progress import Task as LiveTask
     from rich.progress import TaskID
 
 QUICK = 0.5
@@ -145,6 +146,7 @@ def _make_live(stream: TextIO) -> Live:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        ProgressColumn,
         SpinnerColumn,
         TaskProgressColumn,
         TextColumn,
@@ -161,6 +163,14 @@ def _make_live(stream: TextIO) -> Live:
         emoji=False,
     )
 
+    class Counted(ProgressColumn):
+        """A bar only where there is something to count to; the spinner is motion enough."""
+
+        bar = BarColumn(bar_width=24)
+
+        def render(self, task: LiveTask) -> RenderableType:
+            return self.bar(task) if task.total else ""
+
     class Late(Live):
         """Shows only tasks that are worth a bar, so that quick ones do not flicker."""
 
@@ -171,7 +181,7 @@ def _make_live(stream: TextIO) -> Live:
     return Late(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        Counted(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         console=console,

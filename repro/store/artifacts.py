@@ -34,19 +34,39 @@ class Store:
         path = self.path(sha256)
         return path.is_file() and (size is None or path.stat().st_size == size)
 
-    def put(self, chunks: Iterable[bytes], sha256: str, *, label: str) -> Path:
-        """Store a stream under its expected digest. Raises LockError when it hashes otherwise."""
+    def put(
+        self, chunks: Iterable[bytes], sha256: str, *, label: str, size: int | None = None
+    ) -> Path:
+        """Store a stream under its expected digest.
+
+        Raises LockError when it hashes otherwise, or has another size than the one given: no
+        byte more than that is read.
+        """
         path = self.path(sha256)
         digest = hashlib.sha256()
+        stored = 0
         with replacing(path, 0o444) as file:
             for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)
+                stored += len(chunk)
+                if size is not None and stored > size:
+                    raise LockError(
+                        f"{label}: is larger than the {size} bytes that the lock says",
+                        hint="the source serves another file than the one that was locked; "
+                        "nothing was kept",
+                    )
             if digest.hexdigest() != sha256:
                 raise LockError(
                     f"{label}: sha256 is {digest.hexdigest()}, the lock says {sha256}",
                     hint="the source serves another file than the one that was locked; "
                     "nothing was kept",
+                )
+            if size is not None and stored != size:
+                raise LockError(
+                    f"{label}: has {stored} bytes, the lock says {size}",
+                    hint="the hash is right, the lock's size is not: restore the lock from "
+                    "version control, or run: repro snapshot",
                 )
         return path
 

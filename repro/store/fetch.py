@@ -9,10 +9,12 @@ from pathlib import Path
 
 from repro.download import Http, redact
 from repro.errors import LockError, NetworkError
+from repro.files import local_errors
 from repro.progress import Progress, Task
 from repro.store.artifacts import Store
 
 WORKERS = 8
+_NAMED = 12  # packages that a message names before it counts the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +63,7 @@ class Fetcher:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         if failures:
-            raise _combined(failures)
+            raise _combined(failures, offline=self.offline)
 
     def _try(self, item: Wanted, task: Task) -> LockError | NetworkError | None:
         try:
@@ -72,8 +74,10 @@ class Fetcher:
 
     def _one(self, item: Wanted, task: Task) -> None:
         if (vendored := self._vendored(item)) is not None:
-            with vendored.open("rb") as file:
-                self.store.put(iter(lambda: file.read(1 << 20), b""), item.sha256, label=item.label)
+            with local_errors(vendored), vendored.open("rb") as file:
+                pieces = iter(lambda: file.read(1 << 20), b"")
+                label = f"{item.label} from {vendored}"
+                self.store.put(pieces, item.sha256, label=label, size=item.size)
             task.advance(item.size)
             return
         if self.offline:
@@ -83,7 +87,8 @@ class Fetcher:
         for address in item.addresses():
             try:
                 chunks = _counted(self.http.chunks(address), task)
-                self.store.put(chunks, item.sha256, label=f"{item.label} from {redact(address)}")
+                label = f"{item.label} from {redact(address)}"
+                self.store.put(chunks, item.sha256, label=label, size=item.size)
             except NetworkError as error:
                 said.append(error.message)
             except LockError as error:  # wrong bytes: another source may still be right
@@ -111,7 +116,9 @@ def _counted(chunks: Iterable[bytes], task: Task) -> Iterable[bytes]:
         yield chunk
 
 
-def _combined(failures: Sequence[tuple[Wanted, LockError | NetworkError]]) -> Exception:
+def _combined(
+    failures: Sequence[tuple[Wanted, LockError | NetworkError]], *, offline: bool
+) -> Exception:
     wrong = [error for _, error in failures if isinstance(error, LockError)]
     if wrong:
         return (
@@ -119,10 +126,14 @@ def _combined(failures: Sequence[tuple[Wanted, LockError | NetworkError]]) -> Ex
             if len(wrong) == 1
             else LockError("\n".join(error.message for error in wrong), hint=wrong[0].hint)
         )
-    names = " ".join(sorted({item.label.split()[1] for item, _ in failures}))
+    lines = [error.message for _, error in failures[:_NAMED]]
+    if len(failures) > _NAMED:
+        lines.append(f"and {len(failures) - _NAMED} more")
+    names = sorted({item.label.split()[1] for item, _ in failures})
+    named = f" {' '.join(names)}" if len(names) <= _NAMED else ""
+    gone = f"if they are gone for good: repro snapshot --upgrade{named}; else set a mirror or a "
+    gone += "vendored folder that has them"
     return NetworkError(
-        "cannot be fetched from anywhere:\n  "
-        + "\n  ".join(error.message for _, error in failures),
-        hint=f"if they are gone for good: repro snapshot --upgrade {names}; "
-        "else set a mirror or a vendored folder that has them",
+        "cannot be fetched from anywhere:\n  " + "\n  ".join(lines),
+        hint="run it once without --offline" if offline else gone,
     )

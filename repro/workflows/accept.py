@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro.errors import LockError, UsageError
+from repro.errors import UsageError
 from repro.files import copy_regular, digest_file, replace_folder, write_atomic
 from repro.locks import seal
 from repro.locks.records import render_baseline
@@ -14,7 +14,7 @@ from repro.models.lock import Lock
 from repro.models.outcome import AcceptResult
 from repro.models.project import PLATFORM, Project
 from repro.project import tree
-from repro.workflows.baselines import SEAL, last_run
+from repro.workflows.baselines import SEAL, last_run, require_unchanged
 from repro.workflows.build import build_image
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.run import (
@@ -36,6 +36,8 @@ def accept(project: Project, tools: Tools, reason: str) -> AcceptResult:
     """
     if not reason.strip():
         raise UsageError("a reason is required", hint='repro accept --reason "why"')
+    if reason != reason.encode(errors="replace").decode():
+        raise UsageError("--reason is not UTF-8", hint="check the terminal's encoding")
     lock = fresh_lock(project)
     require_analysis(project)
     recorded = _promotable(project, lock)
@@ -63,12 +65,10 @@ def _promotable(project: Project, lock: Lock) -> Run | None:
     )
     if not same:
         return None
-    for item in recorded.outputs:
-        path = recorded.output_folder / item.path
-        if not path.is_file() or digest_file(path)[1] != item.sha256:
-            raise LockError(
-                f"{path}: no longer what the run wrote", hint=f"remove {recorded.folder}"
-            )
+    require_unchanged(recorded)
+    measured = {*project.metrics.files, *(table.file for table in project.tables)}
+    if measured - {item.path for item in recorded.outputs}:
+        return None  # declared since
     return recorded
 
 

@@ -19,7 +19,7 @@ from repro.ecosystems.pip import fetch as pip_fetch
 from repro.ecosystems.pip import layers as pip_layers
 from repro.ecosystems.pip.bench import Bench
 from repro.errors import LockError
-from repro.files import write_atomic
+from repro.files import local_errors, make_folder, write_atomic
 from repro.image.config import compose
 from repro.locks import seal
 from repro.locks.records import render_image
@@ -188,6 +188,12 @@ def _enforce(
     if old is not None and same_subject and not record:
         if old.image_id != image.id:
             raise _other_image(old, image, tools)
+        if (old.manifest_digest, old.layers) != (image.manifest_digest, _named_layers(image)):
+            raise LockError(
+                f"{seal.IMAGE_RECORD}: the image ID {old.image_id} is that of this build, but the "
+                "manifest or the layers beside it are not: it was edited",
+                hint="restore it from version control, or record it anew: repro build --record",
+            )
         return old, False
     if old is not None and old.environment_key == lock.key and old.recipe != RECIPE and not record:
         tools.progress.note(
@@ -200,11 +206,15 @@ def _enforce(
         environment_key=lock.key,
         image_id=image.id,
         manifest_digest=image.manifest_digest,
-        layers=tuple((layer.name, layer.digest) for layer in image.layers),
+        layers=_named_layers(image),
         tools=apt_base.tool_versions(),
     )
     write_atomic(project.lock_folder / seal.IMAGE_RECORD, render_image(new))
     return new, True
+
+
+def _named_layers(image: Image) -> tuple[tuple[str, str], ...]:
+    return tuple((layer.name, layer.digest) for layer in image.layers)
 
 
 def _other_image(old: ImageRecord, image: Image, tools: Tools) -> LockError:
@@ -235,7 +245,11 @@ def _other_image(old: ImageRecord, image: Image, tools: Tools) -> LockError:
 
 def first_difference(old: Path, store: Store, layer: Layer) -> str:
     """Name the first file that differs between two layers, and how."""
-    return next(iter(_differences(old, store.layer_path(layer))), "only in the order of entries")
+    try:
+        differences = _differences(old, store.layer_path(layer))
+        return next(differences, "only in the order of entries")
+    except (OSError, tarfile.TarError) as error:
+        return f"unknown: {old} cannot be read ({error})"
 
 
 def _differences(old: Path, new: Path) -> Iterator[str]:
@@ -284,7 +298,8 @@ def _empty_cache(tools: Tools, lock: Lock) -> Iterator[Tools]:
         for sha256 in wanted:
             if tools.store.has(sha256):
                 target = store.path(sha256)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.hardlink_to(tools.store.path(sha256))
+                make_folder(target.parent)
+                with local_errors(target):
+                    target.hardlink_to(tools.store.path(sha256))
         bench = cache(lambda: engine(tools.bench().name, store))
         yield replace(tools, store=store, bench=bench)

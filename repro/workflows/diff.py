@@ -8,11 +8,19 @@ from pathlib import Path
 from repro.compare.compare import compare
 from repro.compare.locks import diff_locks
 from repro.errors import UsageError
+from repro.files import local_errors
 from repro.locks import seal as seals
 from repro.models.lock import Lock
 from repro.models.outcome import DiffResult
 from repro.models.project import PLATFORM, Project
-from repro.workflows.baselines import SEAL, last_run, read_baseline, read_run, runs_folder
+from repro.workflows.baselines import (
+    SEAL,
+    last_run,
+    read_baseline,
+    read_run,
+    require_unchanged,
+    runs_folder,
+)
 from repro.workflows.lockfiles import read_lock
 from repro.workflows.run import measure_folder
 
@@ -57,9 +65,19 @@ def _lock(folder: Path, project: Project) -> Lock:
 
 
 def _side(project: Project, name: str) -> _Side:
+    with local_errors(Path(name)):
+        return _named(project, name)
+
+
+def _named(project: Project, name: str) -> _Side:
     if name == "lock":
         return _Side(name=name, locks=project.lock_folder, outputs=None)
     if name == "baseline":
+        if not project.baseline_folder.is_dir():
+            raise UsageError(
+                f"there is no baseline yet for {PLATFORM}",
+                hint='run: repro accept --reason "why its numbers are right"',
+            )
         return _folder_side(name, project.baseline_folder)
     if name == "last":
         run = last_run(project)
@@ -81,6 +99,12 @@ def _folder_side(name: str, folder: Path) -> _Side:
         return _Side(name=name, locks=baseline.lock_folder, outputs=baseline.output_folder)
     run = read_run(folder) if folder.is_dir() else None
     if run is not None:
+        if not run.execution.succeeded:
+            raise UsageError(
+                f"the run {run.id} failed: it has no results to compare",
+                hint=f"its locks alone can be compared: {run.lock_folder}",
+            )
+        require_unchanged(run)
         return _Side(name=name, locks=run.lock_folder, outputs=run.output_folder)
     locks = folder / "lockfiles" / PLATFORM
     if (locks / seals.SEAL).is_file():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from repro.files import write_atomic
+from repro.models.measurement import Measurement
 from repro.models.outcome import InitResult
 from repro.project.load import load_project
 from repro.project.template import init_text, look_around
@@ -18,11 +19,13 @@ from repro.workflows.tools import Tools
 CONFIG = "repro.toml"
 
 
-def init(folder: Path, tools: Tools, ask: Callable[[str], bool]) -> InitResult:
+def init(
+    folder: Path, tools: Tools, ask: Callable[[str], bool], show: Callable[[Measurement], None]
+) -> InitResult:
     """Detect, write repro.toml, lock, build, run once and offer the metrics as the baseline.
 
-    `ask` is asked before each step; a step that is declined ends it there. An existing
-    configuration is kept.
+    `ask` is asked before each step; a step that is declined ends it there. `show` is given the
+    metrics before the last question. An existing configuration is kept.
     """
     root = folder.resolve()
     written = None
@@ -48,9 +51,15 @@ def init(folder: Path, tools: Tools, ask: Callable[[str], bool]) -> InitResult:
     if built is not None and project.analysis is not None and ask("run the analysis (repro run)?"):
         ran = run(project, tools, RunOptions(publish=False))
         assert ran.measurement is not None
-        shown = ", ".join(f"{m.name} = {m.value}" for m in ran.measurement.metrics[:12])
-        if ask(f"accept these metrics as the baseline? {shown}"):
+        show(ran.measurement)
+        if ask("accept these as the baseline (repro accept)?"):
             accepted = accept(project, tools, "first baseline, from repro init")
     return InitResult(
-        config_written=written, snapshot=locked, build=built, run=ran, accepted=accepted
+        config_written=written,
+        config=project.config,
+        runnable=project.analysis is not None,
+        snapshot=locked,
+        build=built,
+        run=ran,
+        accepted=accepted,
     )

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
 from pathlib import Path
 
-from repro.errors import LockError
+from repro.errors import LocalError, LockError
 from repro.files import open_regular
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
 from repro.models.image import ImageRecord
-from repro.models.lock import Lock, LockState, PipArtifact
+from repro.models.lock import Lock, LockState, PipArtifact, Seal
 from repro.models.project import PLATFORM, Project
 
 SNAPSHOT = "run: repro snapshot"
 
 
 def read_file(path: Path, *, where: str) -> bytes | None:
-    """The bytes of a regular file, None when there is none. Raises LockError."""
+    """The bytes of a regular file, None when there is none.
+
+    Raises LockError for anything else, LocalError where it may not be read.
+    """
     try:
         with open_regular(path) as file:
             return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LockError(f"{where}: {error.strerror}", hint=SNAPSHOT) from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EIO):
+            raise LocalError(
+                f"{path}: {error.strerror}", hint="check its owner and permissions"
+            ) from error
+        said = "is a link" if error.errno == errno.ELOOP else error.strerror
+        raise LockError(
+            f"{where}: {said}", hint="restore it from version control: it must be a plain file"
+        ) from None
 
 
 def lock_state(project: Project) -> LockState | None:
@@ -37,7 +49,27 @@ def lock_state(project: Project) -> LockState | None:
         name: read_file(project.lock_folder / name, where=f"{where}/{name}")
         for name, _ in sealed.locks
     }
-    return seal.check(sealed, environment_inputs(project.environment), files)
+    state = seal.check(sealed, environment_inputs(project.environment), files)
+    return replace(state, edited=(*state.edited, *_edited_settings(sealed, project, state)))
+
+
+def _edited_settings(sealed: Seal, project: Project, state: LockState) -> tuple[str, ...]:
+    """What the seal says of its own settings, where its inputs' digests say otherwise.
+
+    An input that changed since is stale, not edited: then the two may differ.
+    """
+    now = project.environment
+    settings: tuple[tuple[str, object, object], ...] = (
+        ("suite", sealed.suite, now.suite),
+        ("python", sealed.python, now.python),
+        ("system-site-packages", sealed.system_site_packages, now.system_site_packages),
+        ("allow-overlap", sorted(sealed.allow_overlap), sorted(now.allow_overlap)),
+    )
+    return tuple(
+        f"{seal.SEAL} ({name} is {said!r}, sealed for {meant!r})"
+        for name, said, meant in settings
+        if said != meant and f"environment.{name}" not in state.stale
+    )
 
 
 def _where(folder: Path, root: Path) -> str:

@@ -11,11 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro.engines.base import Engine
-from repro.errors import AnalysisError, UsageError
-from repro.files import copy_regular, local_errors, make_folder, scratch, write_atomic
+from repro.errors import AnalysisError, LockError, UsageError
+from repro.files import (
+    copy_regular,
+    local_errors,
+    make_folder,
+    open_regular,
+    scratch,
+    write_atomic,
+)
 from repro.locks import seal
 from repro.locks.records import render_run
 from repro.measure.measure import measure
+from repro.measure.source import MAX_TABLE_BYTES
 from repro.models.execution import HOME, PROJECT, Cpu, Ending, Job, Run
 from repro.models.image import EPOCH, Image
 from repro.models.lock import Lock
@@ -25,7 +33,7 @@ from repro.models.project import PLATFORM, Analysis, Limits, Project
 from repro.project import tree
 from repro.workflows.baselines import RUN
 from repro.workflows.build import build_image
-from repro.workflows.lockfiles import fresh_lock
+from repro.workflows.lockfiles import fresh_lock, read_lock
 from repro.workflows.tools import Tools
 
 THREAD_VARIABLES = (
@@ -37,6 +45,7 @@ THREAD_VARIABLES = (
 )
 _VECTOR_FEATURES = re.compile(r"sse|avx|fma|f16c|bmi|amx|vnni|popcnt|pclmul|gfni|vaes|sha_ni")
 _TAIL = 20
+_SIGINT = 130  # the status of a program that Ctrl-C ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,19 +62,22 @@ def run(project: Project, tools: Tools, options: RunOptions) -> RunResult:
     """Run the analysis (or a command) in the project's image.
 
     Raises AnalysisError when it fails, EngineError when the engine does; what a failed run
-    wrote is kept below `.repro/runs` and never copied into the project.
+    wrote is kept below `.repro/runs` and never copied into the project. KeyboardInterrupt when
+    Ctrl-C on its terminal ended the user's own command.
     """
     lock = fresh_lock(project)
-    engine = tools.engine()
-    image = build_image(project, lock, tools)
     if options.command is None:
         require_analysis(project)
+    engine = tools.engine()
+    image = build_image(project, lock, tools)
     recorded = execute(project, Setting(lock=lock, image=image, engine=engine), options)
-    require_success(recorded)
+    if options.interactive and recorded.execution.code == _SIGINT:
+        raise KeyboardInterrupt
+    require_success(recorded, "the analysis" if options.command is None else options.command[0])
+    measurement = None if options.command else measure_folder(project, recorded.output_folder)
     copied: tuple[str, ...] = ()
     if options.publish:
         copied = tree.publish(project, recorded.outputs, recorded.output_folder)
-    measurement = None if options.command else measure_folder(project, recorded.output_folder)
     return RunResult(run=recorded, measurement=measurement, copied=copied)
 
 
@@ -93,8 +105,9 @@ def require_analysis(project: Project) -> Analysis:
     if project.analysis is None or not project.analysis.steps:
         raise UsageError(
             f"{project.config or project.root}: no analysis is declared",
-            hint='add [analysis] command = ["python", "analysis.py"] to repro.toml; '
-            "repro init proposes one",
+            hint='say there what to run: [analysis] command = ["python", "analysis.py"]'
+            if project.config
+            else "repro init proposes a repro.toml that says what to run",
         )
     return project.analysis
 
@@ -111,21 +124,20 @@ def execute(project: Project, setting: Setting, options: RunOptions) -> Run:
     with scratch(project.state_folder / "tmp") as folder:
         stage = tree.fill_stage(project, make_folder(folder / "project"))
         fresh = make_folder(folder / "run")
+        _copy_locks(project, setting.lock, fresh / "locks")
         execution = setting.engine.run(
             Job(
                 image=setting.image,
                 steps=analysis.steps,
                 stage=stage.folder,
                 mounts=stage.mounts,
-                env=run_environment(project, setting.image),
+                env=_environment(project, setting.image, interactive=options.interactive),
                 limits=_limits(analysis.limits, interactive=options.interactive),
                 log=fresh / "log.txt",
                 interactive=options.interactive,
                 echo=options.echo,
             )
         )
-        for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
-            copy_regular(project.lock_folder / name, fresh / "locks" / name)
         outputs = tree.collect(project, stage, make_folder(fresh / "outputs"))
         recorded = Run(
             id=_new_id(),
@@ -143,6 +155,14 @@ def execute(project: Project, setting: Setting, options: RunOptions) -> Run:
         return _keep(project, recorded, own_command=options.command is not None)
 
 
+def _copy_locks(project: Project, lock: Lock, target: Path) -> None:
+    """Keep the locks with the run. Raises LockError when they are no longer those it runs in."""
+    for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
+        copy_regular(project.lock_folder / name, target / name)
+    if read_lock(target, root=project.root).key != lock.key:
+        raise LockError("the locks changed while their image was made", hint="run it again")
+
+
 def _keep(project: Project, recorded: Run, *, own_command: bool) -> Run:
     """Move a finished run to its place; a run of a user's own command is no analysis."""
     parent = project.state_folder / ("commands" if own_command else "runs")
@@ -155,7 +175,10 @@ def _keep(project: Project, recorded: Run, *, own_command: bool) -> Run:
 
 
 def _new_id() -> str:
-    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"-{secrets.token_hex(3)}"
+    """Sorted by time, to the microsecond: the last one is the latest, also of quick ones."""
+    seconds, rest = divmod(time.time_ns() // 1000, 1_000_000)
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+    return f"{moment}{rest:06}-{secrets.token_hex(3)}"
 
 
 def _ignore_state_folder(project: Project) -> None:
@@ -187,6 +210,17 @@ def run_environment(project: Project, image: Image) -> tuple[tuple[str, str], ..
     return tuple(sorted(values.items()))
 
 
+def _environment(
+    project: Project, image: Image, *, interactive: bool
+) -> tuple[tuple[str, str], ...]:
+    """`run_environment`; where a person sits at it, with a terminal that every image knows."""
+    values = run_environment(project, image)
+    if not interactive or any(name == "TERM" for name, _ in values):
+        return values
+    kind = "dumb" if os.environ.get("TERM", "dumb") == "dumb" else "xterm"
+    return tuple(sorted((*values, ("TERM", kind))))
+
+
 def this_cpu() -> Cpu:
     """The processor's model and its vector features, from /proc/cpuinfo."""
     text = Path("/proc/cpuinfo").read_text(errors="replace")
@@ -196,7 +230,7 @@ def this_cpu() -> Cpu:
     return Cpu(model=model[1].strip() if model else os.uname().machine, features=tuple(features))
 
 
-def require_success(recorded: Run) -> None:
+def require_success(recorded: Run, what: str = "the analysis") -> None:
     """Raise AnalysisError for a failed run, with its status and the last lines of its log."""
     execution = recorded.execution
     if execution.succeeded:
@@ -209,7 +243,7 @@ def require_success(recorded: Run) -> None:
     }
     log = recorded.folder / "log.txt"
     raise AnalysisError(
-        f"the analysis {reasons[execution.ending]}\n{_tail(log)}".rstrip(),
+        f"{what} {reasons[execution.ending]}\n{_tail(log)}".rstrip(),
         hint=f"the whole log: {log}; look around inside: repro shell",
     )
 
@@ -228,6 +262,17 @@ def measure_folder(project: Project, folder: Path) -> Measurement:
     """Measure the outputs in `folder`. Raises AnalysisError naming file and position."""
 
     def read(path: str) -> bytes:
-        return (folder / path).read_bytes()
+        try:
+            with open_regular(folder / path) as file:
+                return file.read(MAX_TABLE_BYTES + 1)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(path) from error
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise AnalysisError(
+                f"{path} is no file that can be read: {error.strerror}",
+                hint="let the analysis write a plain file there",
+            ) from error
 
     return measure(read, project.metrics, project.tables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from repro.ecosystems.pip.request import PipRequest, PipResolution
 from repro.ecosystems.pip.resolve import resolve
 from repro.errors import LockError, UsageError
 from repro.files import write_together
-from repro.locks import apt, requirements, seal
+from repro.locks import apt, requirements, seal, toml
 from repro.locks.inputs import environment_inputs
 from repro.models.image import Image
 from repro.models.lock import Lock, PipArtifact, Seal, Upgrade
@@ -53,7 +54,12 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     adopted edit is refused, NetworkError when an index cannot be read. The old locks stay as
     they were then.
     """
-    name = hashlib.sha256(str(project.root.resolve()).encode()).hexdigest()[:16]
+    if tools.offline:
+        raise UsageError(
+            "a snapshot asks the package indexes, and --offline forbids it",
+            hint="a lock that stands is built with: repro build --offline",
+        )
+    name = hashlib.sha256(os.fsencode(project.root.resolve())).hexdigest()[:16]
     with tools.store.lock(f"snapshot-{name}", what="this project's snapshot"):
         old = _old_lock(project, adopt=options.adopt_edits)
         upgrade = _known(old.lock, options.upgrade)
@@ -94,7 +100,17 @@ def _known(old: Lock | None, upgrade: Upgrade) -> Upgrade:
 
 
 def _old_lock(project: Project, *, adopt: bool) -> _Old:
-    state = lock_state(project)
+    try:
+        state = lock_state(project)
+    except LockError as error:
+        if error.hint == toml.UPGRADE:
+            raise
+        folder = project.lock_folder.relative_to(project.root)
+        raise LockError(
+            error.message,
+            hint="the pins to keep cannot be read: restore it from version control; or remove "
+            f"{folder}/{seal.SEAL} to lock everything anew, and run: repro snapshot",
+        ) from error
     if state is None:
         if adopt:
             raise LockError("there is no lock to adopt", hint="run: repro snapshot")

@@ -59,14 +59,23 @@ def _next_step(
     recorded: Run | None,
 ) -> str:
     steps = (
+        (state is None and project.config is None, "repro init: nothing is configured here yet"),
         (state is None, "repro snapshot: there is no lock yet"),
         (
             state is not None and bool(state.edited),
-            f"restore {seals.SEAL} and the locks from version control, or repro snapshot",
+            f"restore {seals.SEAL} and the locks from version control; to keep the edit: "
+            "repro snapshot --adopt-edits; to lock anew: repro snapshot",
         ),
         (state is not None and bool(state.stale), "repro snapshot: the inputs changed"),
         (record is None, "repro build: this lock has never been built"),
-        (project.analysis is None, "repro init: no analysis is declared"),
+        (
+            project.analysis is None and project.config is None,
+            "repro init: proposes a repro.toml that says what to run",
+        ),
+        (
+            project.analysis is None,
+            f"say in {project.config} what to run ([analysis] command), then: repro run",
+        ),
         (recorded is None and baseline is None, "repro run: it has never been run"),
         (baseline is None, 'repro accept --reason "…": there is no baseline yet'),
     )

@@ -88,7 +88,7 @@ def engine(name: str, store: Store) -> Engine:
 
 
 def first_usable(store: Store, names: tuple[str, ...]) -> Engine:
-    """Return the first engine whose probe finds nothing wrong. Raises EngineError."""
+    """Return the first engine whose probe finds nothing wrong. Raises EngineError, with why."""
     reasons: list[str] = []
     for name in names:
         candidate = engine(name, store)
@@ -96,6 +96,12 @@ def first_usable(store: Store, names: tuple[str, ...]) -> Engine:
         if reason is None:
             return candidate
         reasons.append(f"{name}: {reason}")
+    if len(names) == 1:  # it was asked for
+        other = "sandbox" if names[0] == "docker" else "docker"
+        raise EngineError(
+            f"the engine that was asked for cannot run here:\n  {reasons[0]}",
+            hint=f"mend it, or use another one: --engine {other}",
+        )
     raise EngineError(
         "no engine can run here:\n  " + "\n  ".join(reasons),
         hint="mend one of them; the sandbox needs no daemon: apt-get install bubblewrap",

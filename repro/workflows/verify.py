@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from repro.compare.compare import compare
 from repro.compare.locks import diff_locks
-from repro.errors import LockError, UsageError
+from repro.errors import AnalysisError, LockError, UsageError
+from repro.files import local_errors
 from repro.models.baseline import Baseline
 from repro.models.execution import FileDigest
+from repro.models.lock import Lock
+from repro.models.measurement import Measurement
 from repro.models.project import PLATFORM, Project
 from repro.models.verdict import Verdict, Verification
 from repro.project import tree
@@ -35,19 +38,20 @@ def verify(project: Project, tools: Tools) -> Verification:
     baseline = find_baseline(project)
     if baseline is None:
         raise no_baseline(project)
+    old_lock = _require_whole(project, baseline)
     _require_same_data(project, baseline)
+    old = _measure_baseline(project, baseline)
     engine = tools.engine()
     image = build_image(project, lock, tools)
     setting = Setting(lock=lock, image=image, engine=engine)
     recorded = execute(project, setting, RunOptions(echo=False))
     require_success(recorded)
-    old = measure_folder(project, baseline.output_folder)
     new = measure_folder(project, recorded.output_folder)
     comparison = compare(old, new, project.metrics, project.tables)
     return Verification(
         verdict=Verdict.DRIFTED if comparison.drifted else Verdict.REPRODUCED,
         comparison=comparison,
-        environment=diff_locks(read_lock(baseline.lock_folder, root=project.root), lock),
+        environment=diff_locks(old_lock, lock),
         engine=engine.name,
         run_id=recorded.id,
         cpu_differs=recorded.cpu != baseline.cpu,
@@ -56,10 +60,43 @@ def verify(project: Project, tools: Tools) -> Verification:
     )
 
 
+def _require_whole(project: Project, baseline: Baseline) -> Lock:
+    """Return the baseline's lock, which must be of the environment that its seal names."""
+    lock = read_lock(baseline.lock_folder, root=project.root)
+    if lock.key != baseline.environment_key:
+        raise LockError(
+            f"the baseline's locks are of the environment {lock.key}, its seal names "
+            f"{baseline.environment_key}",
+            hint="restore the baseline from version control; "
+            'a new one is made by: repro accept --reason "…"',
+        )
+    return lock
+
+
+def _measure_baseline(project: Project, baseline: Baseline) -> Measurement:
+    """Measure the accepted outputs, before any work. Raises UsageError, LockError."""
+    if not project.metrics.files and not project.tables:
+        raise UsageError(
+            f"{project.config or project.root}: no metric and no table is declared: "
+            "nothing could be judged",
+            hint='name what the analysis writes: [metrics] files = ["out/metrics.json"]',
+        )
+    try:
+        return measure_folder(project, baseline.output_folder)
+    except AnalysisError as error:
+        raise LockError(
+            f"the baseline cannot be measured as is now declared: {error.message}",
+            hint="was [metrics] or [[tables]] changed since? A new baseline is made by: "
+            "repro accept --reason …",
+        ) from error
+
+
 def no_baseline(project: Project) -> UsageError:
     """Say how to make a baseline, and which other platforms have one."""
     folder = project.root / "baseline"
-    others = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    with local_errors(folder):
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        others = [p.name for p in inside if p.is_dir() and not p.name.startswith(".")]
     also = f" (there is one for {', '.join(others)})" if others else ""
     return UsageError(
         f"no baseline yet for {PLATFORM}{also}",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import EngineError
+from repro import process
+from repro.errors import EngineError, UsageError
 from repro.models.execution import Ending, Mount
 from repro.models.project import Limits
 from tests.contract.conftest import ENV, PATH, Bench
@@ -195,6 +196,26 @@ def test_the_root_is_read_only(bench: Bench, path: str) -> None:
     assert ran.code == 1
     assert "Read-only file system" in ran.log
     assert bench.python("import os; os.open('/etc/passwd', os.O_WRONLY)").code == 1
+
+
+@pytest.mark.parametrize("closed", ["data/inner/closed.csv", "data/inner"])
+def test_data_that_only_its_owner_may_read(bench: Bench, closed: str) -> None:
+    """A user's own run reads it; root's has another number, and is refused before it starts."""
+    data = bench.folder / "data"
+    (data / "inner").mkdir(parents=True)
+    (data / "inner" / "closed.csv").write_text("value 7\n")
+    (bench.stage / "data").mkdir()
+    target = bench.folder / closed
+    target.chmod(0o700 if target.is_dir() else 0o600)
+    job = bench.job(
+        ("cat", "data/inner/closed.csv"), mounts=(Mount(source=data, target="/project/data"),)
+    )
+    if os.geteuid() == 0:
+        with pytest.raises(UsageError, match=rf"{target}: mode 0[67]00") as caught:
+            bench.run(job)
+        assert f"chmod -R o+rX {data}" in (caught.value.hint or "")
+        assert process.run(["chmod", "-R", "o+rX", str(data)]).code == 0
+    assert bench.run(job).log == "value 7\n"
 
 
 def test_the_mounts_are_read_only(bench: Bench) -> None:

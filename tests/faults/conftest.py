@@ -1,5 +1,6 @@
 """Fixtures that these tests share."""
 
+from tests.faults.sources import locked_project, world
 from tests.support import cache, tiny, tiny_template
 
-__all__ = ["cache", "tiny", "tiny_template"]
+__all__ = ["cache", "locked_project", "tiny", "tiny_template", "world"]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from select import select
 
 import pytest
 
+from tests.support import Cli, tree_digest
 from tests.terminal import CTRL_C, CTRL_D, terminal
 
 REPRO = (sys.executable, "-m", "repro")
@@ -101,7 +105,7 @@ def test_while_a_mirror_hangs(tmp_path: Path, env: dict[str, str]) -> None:
         )
         before = sorted(project.iterdir())
         with terminal([*REPRO, "snapshot"], cwd=project, env=env) as screen:
-            mirror.settimeout(60)
+            screen.until(lambda: bool(select([mirror], [], [], 0)[0]), "connection")
             connection, _ = mirror.accept()
             with connection:
                 screen.send(CTRL_C)
@@ -109,8 +113,75 @@ def test_while_a_mirror_hangs(tmp_path: Path, env: dict[str, str]) -> None:
     assert "error: interrupted" in screen.text
     assert "Traceback" not in screen.text
     assert sorted(project.iterdir()) == before
-    left = [path for path in tmp_path.rglob("*") if ".repro-tmp-" in path.name]
-    assert left == []
+    assert temporary(tmp_path) == []
+
+
+def temporary(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if ".repro-tmp-" in path.name]
+
+
+def processes_over(folder: Path) -> list[str]:
+    """Processes in whose file system something of `folder` is mounted."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with suppress(OSError):  # it ended meanwhile, or is another user's
+            if f"{folder}/" in path.read_text():
+                found.append(path.parent.name)
+    return found
+
+
+def containers_over(folder: Path) -> list[str | None]:
+    """Docker's containers, running or not, that hold something of `folder`."""
+    import docker
+
+    return [
+        container.name
+        for container in docker.from_env().containers.list(all=True, ignore_removed=True)
+        if any(
+            mount.get("Source", "").startswith(str(folder)) for mount in container.attrs["Mounts"]
+        )
+    ]
+
+
+@pytest.mark.network
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["sandbox", "docker"])
+def test_while_the_analysis_runs(tiny: Cli, engine: str) -> None:
+    (tiny.folder / "analysis.py").write_text(
+        "import time\nprint('it runs', flush=True)\ntime.sleep(6000)  # e38\n"
+    )
+    before = tree_digest(tiny.folder)
+    argv = [*REPRO, "--engine", engine, "run"]
+    with terminal(argv, cwd=tiny.folder, env=tiny.env) as screen:
+        screen.expect("it runs", 120)
+        assert processes_over(tiny.folder)
+        assert bool(containers_over(tiny.folder)) is (engine == "docker")
+        screen.send(CTRL_C)
+        assert screen.wait() == 130
+    assert "error: interrupted" in screen.text
+    assert "Traceback" not in screen.text
+    assert tree_digest(tiny.folder) == before
+    assert temporary(tiny.folder) == []
+    assert processes_over(tiny.folder) == []
+    assert containers_over(tiny.folder) == []
+
+
+@pytest.mark.network
+def test_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
+    """The artifacts are there, no layer is: mmdebstrap and all its children are gone after."""
+    cache = tmp_path / "cache"
+    shutil.copytree(tiny.cache / "sha256", cache / "sha256", copy_function=os.link)
+    before = tree_digest(tiny.folder)
+    env = {**tiny.env, "REPRO_CACHE": str(cache)}
+    with terminal([*REPRO, "build"], cwd=tiny.folder, env=env) as screen:
+        screen.expect("bootstrapping", 120)
+        screen.send(CTRL_C)
+        assert screen.wait() == 130
+    assert "error: interrupted" in screen.text
+    assert "Traceback" not in screen.text
+    assert tree_digest(tiny.folder) == before
+    assert temporary(cache) == []
+    assert list(cache.glob("layers/*")) == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143)])

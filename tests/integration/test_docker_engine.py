@@ -493,6 +493,20 @@ def test_interrupted(bench: Bench, number: signal.Signals, code: int) -> None:
     assert bench.stage.stat().st_uid == os.geteuid()
 
 
+def test_what_a_killed_repro_left_is_removed_by_the_next_run(bench: Bench, tmp_path: Path) -> None:
+    child = subprocess.Popen(in_process(bench, ["sh", "-c", "touch started; sleep 1000"]), cwd=ROOT)
+    started(bench)
+    (tmp_path / "other").mkdir()
+    other = Bench(tmp_path / "other", bench.store)
+    assert other.shell("true").succeeded
+    assert len(bench.containers()) == 1, "its owner is alive"
+    child.kill()
+    child.wait(30)
+    assert len(bench.containers()) == 1, "nothing ends it"
+    assert other.shell("true").succeeded
+    assert bench.containers() == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_ordinary_user_with_another_number(bench: Bench, tmp_path: Path) -> None:
     folder = Path("/var/tmp") / f"repro-test-{os.getpid()}"

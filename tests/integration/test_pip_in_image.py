@@ -7,6 +7,7 @@ resolver's own tools and Debian are the real ones.
 from __future__ import annotations
 
 import dataclasses
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from repro.ecosystems.pip import bootstrap
 from repro.ecosystems.pip.bench import Bench
 from repro.ecosystems.pip.fetch import wanted
 from repro.ecosystems.pip.layers import LayerTarget, recipes
+from repro.ecosystems.pip.layout import of as layout_of
 from repro.ecosystems.pip.resolve import PipRequest, PipResolution, resolve
 from repro.ecosystems.pip.sdist import have_built
 from repro.engines.sandbox.engine import Sandbox
@@ -343,7 +345,7 @@ def test_bytecode_is_there_valid_and_the_same_in_two_stores(
     base: Base, server: Server, tmp_path: Path
 ) -> None:
     files = {name: text.encode() for name, text in MODULES.items()}
-    files |= {"many/__init__.py": b"", "many/broken.py": b"x = = 1\n"}
+    files |= {"many/__init__.py": b"", "many/broken.py": b"x = = 1\n", "many/größe.py": b"X = 1\n"}
     recipe = Recipe(name="many", files=files, tag="py2.py3-none-any")
     server.add_index({recipe.filename: make_wheel(recipe)}, project="many")
     found = lock(base, server, "many", "app").artifacts
@@ -355,6 +357,11 @@ def test_bytecode_is_there_valid_and_the_same_in_two_stores(
         built.append(layers(base, store, found))
     one, other, kept = ([layer.digest for layer in made] for made in built)
     assert one == other == kept
+    layout = layout_of(base.python)
+    with tarfile.open(base.store.layer_path(built[-1][-1])) as tar:
+        names = set(tar.getnames())
+    assert layout.compiled(f"{layout.site}/many/größe.py") in names
+    assert layout.compiled(f"{layout.site}/many/broken.py") not in names
     said = base.run(base.image(*built[-1]), "import many.m7; print(many.m7.X)", tmp_path / "run")
     assert "m7" in "".join(line for line in said.splitlines() if " matches " in line)
     assert "many/broken" not in said

@@ -114,3 +114,75 @@ def test_code_digests_ignore_tolerances_and_notice_the_command(tmp_path: Path) -
     assert tree.code_digests(other) != before
     (tmp_path / "a.py").write_text("other")
     assert tree.code_digests(first) != before
+
+
+def test_submodules_nested_repositories_and_conflicts_are_whole(tmp_path: Path) -> None:
+    """What git names once, thrice or only by its folder is staged and digested all the same."""
+    fill(tmp_path)
+    nested = tmp_path / "nested"
+    nested.mkdir()
+    git(nested, "init", "-q")
+    (nested / "m.py").write_text("1")
+    git(tmp_path, "init", "-q")
+    one = project(tmp_path)
+    assert "nested/m.py" in tree.project_files(one)
+    before = tree.code_digests(one)
+    (nested / "m.py").write_text("2")
+    assert tree.code_digests(one) != before
+    blob = subprocess.run(
+        ["git", "-C", str(tmp_path), "hash-object", "-w", "a.py"], check=True, capture_output=True
+    ).stdout.decode().strip()  # fmt: skip
+    stages = "".join(f"100644 {blob} {number}\ta.py\n" for number in (1, 2, 3))
+    subprocess.run(
+        ["git", "-C", str(tmp_path), "update-index", "--index-info"],
+        input=stages.encode(), check=True,
+    )  # fmt: skip
+    assert tree.project_files(one).count("a.py") == 1
+
+
+def test_a_project_that_the_repository_around_it_ignores_is_seen(tmp_path: Path) -> None:
+    root = tmp_path / "home/p"
+    fill(root)
+    git(tmp_path, "init", "-q", "home")
+    (tmp_path / "home/.gitignore").write_text("*\n")
+    assert "a.py" in tree.project_files(project(root))
+
+
+def test_a_hooks_variables_do_not_lead_git_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path)
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    git(tmp_path, "init", "-q")
+    before = tree.project_files(project(tmp_path))
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    assert tree.project_files(project(tmp_path)) == before
+    assert "ignored.log" not in before
+
+
+def test_data_behind_a_link_in_the_project_is_digested_by_content(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "data").rename(tmp_path / "real")
+    (tmp_path / "data").symlink_to("real")
+    before = tree.data_digests(project(tmp_path))
+    assert [item.path for item in before] == ["data/x.csv"]
+    (tmp_path / "real/x.csv").write_text("other")
+    assert tree.data_digests(project(tmp_path)) != before
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    """Code and data are recorded with the byte escaped; an output is refused."""
+    root, stage = tmp_path / "p", tmp_path / "s"
+    fill(root)
+    stage.mkdir()
+    (root / os.fsdecode(b"caf\xe9.py")).touch()
+    (root / "data" / os.fsdecode(b"\xff")).touch()
+    one = project(root)
+    names = [item.path for item in (*tree.code_digests(one), *tree.data_digests(one))]
+    assert {r"caf\xe9.py", r"data/\xff"} <= set(names)
+    staged = tree.fill_stage(one, stage)
+    (stage / os.fsdecode(b"new\xe9")).touch()
+    assert r"new\xe9" in tree.discarded(one, staged)
+    (stage / "out" / os.fsdecode(b"\xe9")).touch()
+    with pytest.raises(AnalysisError, match="UTF-8"):
+        tree.collect(one, staged, tmp_path / "k")

@@ -8,8 +8,9 @@ import pytest
 
 from repro.cli.failure import describe
 from repro.cli.group import COMMANDS, cli
-from repro.cli.main import run
+from repro.cli.main import report, run
 from repro.cli.session import Session
+from repro.errors import UsageError
 
 
 def parse(name: str, *words: str) -> click.Context:
@@ -127,3 +128,46 @@ def test_a_wrong_command_line_is_a_usage_error_with_a_next_step(
     assert named in failure.message
     assert failure.hint is not None
     assert failure.hint.endswith("--help")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("statuz", "'status'"), ("verfy", "'verify'"), ("buidl", "'build'")]
+)
+def test_a_misspelt_command_is_guessed(word: str, meant: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        run([word])
+    assert f"Did you mean {meant}" in caught.value.format_message()
+
+
+def test_nothing_is_guessed_for_a_word_of_its_own() -> None:
+    with pytest.raises(click.UsageError) as caught:
+        run(["xylophone"])
+    assert "Did you mean" not in caught.value.format_message()
+
+
+def test_repro_alone_shows_the_help_and_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.NoArgsIsHelpError) as caught:
+        run([])
+    assert report(caught.value, []) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Usage: repro")
+    assert "error:" not in err
+
+
+def test_upgrade_takes_several_names_at_once() -> None:
+    params = parse("snapshot", "--upgrade", "numpy", "pandas", "--dry-run").params
+    assert (params["upgrade"], params["names"]) == (("numpy",), ("pandas",))
+
+
+def test_names_without_upgrade_are_refused_with_the_right_command(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(["-C", str(tmp_path), "snapshot", "numpy"])
+    assert caught.value.hint is not None
+    assert "repro snapshot --upgrade numpy" in caught.value.hint
+
+
+def test_an_unknown_completion_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_REPRO_COMPLETE", "tcsh_source")
+    with pytest.raises(UsageError, match="tcsh_source"):
+        run([])

@@ -14,8 +14,11 @@ from repro.engines.stage import (
     dedicated_user,
     is_global_root,
     lent,
+    require_readable,
     take_back,
 )
+from repro.errors import UsageError
+from repro.models.execution import Mount
 
 ALL = "CapEff:\t000001ffffffffff\n"
 WHOLE = "         0          0 4294967295\n"
@@ -35,6 +38,24 @@ WHOLE = "         0          0 4294967295\n"
 )
 def test_which_user_a_run_becomes(uid: int, status: str, uids: str, expected: int | None) -> None:
     assert dedicated_user(uid, status, uids, uids) == expected
+
+
+def test_data_is_readable_for_everybody_or_refused_with_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "da ta"
+    folder.mkdir(mode=0o755)
+    (folder / "open").write_text("1")
+    (folder / "link").symlink_to("/nowhere")
+    mounts = (Mount(source=folder, target="/project/data"),)
+    require_readable(mounts, USER)
+    (folder / "closed").write_text("1")
+    (folder / "closed").chmod(0o640)
+    with pytest.raises(UsageError, match="da ta/closed: mode 0640") as caught:
+        require_readable(mounts, USER)
+    assert f"chmod -R o+rX '{folder}'" in (caught.value.hint or "")
+    require_readable(mounts, None)
+    folder.chmod(0o750)
+    with pytest.raises(UsageError, match="da ta: mode 0750"):
+        require_readable(mounts, USER)
 
 
 def test_whom_no_limit_on_processes_binds() -> None:

@@ -94,3 +94,37 @@ def test_a_held_lock_is_waited_for_and_named(tmp_path: Path) -> None:
         assert [str(os.getpid()) in error.message for error in refused] == [True]
     with files.exclusive(path, what="the store", timeout=0.0):
         assert path.exists()
+
+
+def test_a_folder_that_is_replaced_is_never_absent(tmp_path: Path) -> None:
+    target = tmp_path / "baseline"
+    target.mkdir()
+    absent: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            if not target.exists():
+                absent.append(1)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for number in range(20):
+            files.replace_folder(
+                target,
+                lambda folder, n=number: (folder / str(n)).touch(),  # type: ignore[misc]
+            )
+    finally:
+        done.set()
+        watcher.join()
+    assert absent == []
+    assert [path.name for path in target.iterdir()] == ["19"]
+    assert [path.name for path in tmp_path.iterdir()] == ["baseline"]
+
+
+def test_a_folder_that_cannot_be_walked_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    assert [folder for folder, _, _ in files.walk(tmp_path)] == [tmp_path, tmp_path / "inner"]
+    with pytest.raises(LocalError, match="absent"):
+        list(files.walk(tmp_path / "absent"))

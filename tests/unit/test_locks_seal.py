@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ SEALS = st.builds(
     inputs=st.dictionaries(st.text(min_size=1, max_size=8), HEX).map(
         lambda d: tuple(sorted(d.items()))
     ),
-    locks=st.dictionaries(NAME, HEX).map(lambda d: tuple(sorted(d.items()))),
+    locks=st.tuples(st.tuples(st.just(seal.APT_LOCK), HEX), st.tuples(st.just(seal.PIP_LOCK), HEX)),
     pip=st.lists(ARTIFACT, max_size=4, unique_by=lambda a: a.name).map(
         lambda items: tuple(sorted(items, key=lambda a: a.name))
     ),
@@ -63,7 +64,7 @@ def example() -> Seal:
         suite="bookworm",
         python="3.11",
         inputs=(("requirements.in", "1" * 64),),
-        locks=(("apt.lock", "2" * 64),),
+        locks=(("apt.lock", "2" * 64), ("requirements.txt", "3" * 64)),
         pip=(
             PipArtifact(name="numpy", version="2.1", filename="n.whl", size=3, sha256="b" * 64),
             PipArtifact(
@@ -126,3 +127,20 @@ def test_stale_names_the_inputs_and_edited_the_files() -> None:
     assert not state.fresh
     same = seal.check(sealed, sealed.inputs, {"apt.lock": b"x", "r": b"y"})
     assert same.fresh
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"locks": ()}, "locks"),
+        ({"locks": (("apt.lock", "2" * 64),)}, "requirements.txt"),
+        ({"locks": (*example().locks, ("../../x", "2" * 64))}, "locks"),
+        ({"suite": "--customize-hook=id"}, "suite"),
+        ({"python": "3.11 "}, "python"),
+    ],
+)
+def test_a_seal_that_leaves_a_lock_unchecked_or_injects_is_refused(
+    changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(LockError, match=says):
+        seal.parse(seal.render(replace(example(), **changes)), where="repro.lock")

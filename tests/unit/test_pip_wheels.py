@@ -87,6 +87,43 @@ def test_record_lists_what_is_there_and_nothing_else(tmp_path: Path) -> None:
         assert (algorithm, int(size)) == (f"sha256={digest}", len(data))
 
 
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (b"#!python", b"#!/opt/venv/bin/python\n"),
+        (b"#!python\r\nx", b"#!/opt/venv/bin/python\nx"),
+        (b"#!pythonw\nx", b"#!/opt/venv/bin/python\nx"),
+        (b"#!python3\nx", b"#!/opt/venv/bin/python\nx"),
+        (b"#!python3.11 -E -s\nx", b"#!/opt/venv/bin/python -E -s\nx"),
+        (b"#!/usr/bin/env python\nx", b"#!/usr/bin/env python\nx"),
+    ],
+)
+def test_a_script_begins_with_the_interpreter(
+    tmp_path: Path, first: bytes, expected: bytes
+) -> None:
+    found = content(tmp_path, Recipe(files={"demo-1.0.data/scripts/s": first}))
+    assert found["opt/venv/bin/s"] == (0o755, expected)
+
+
+def test_the_installers_own_files_take_the_place_of_the_wheels(tmp_path: Path) -> None:
+    """As pip has it: old wheels hold the scripts of their entry points, some INSTALLER."""
+    recipe = Recipe(
+        files={
+            "demo-1.0.data/scripts/demo": b"#!python\nfrom pkg_resources import load_entry_point\n",
+            "demo-1.0.data/scripts/other": b"#!python\n",
+            "demo-1.0.dist-info/INSTALLER": b"pip\n",
+        },
+        entry_points="[console_scripts]\ndemo = demo:main [extra]\n",
+    )
+    found = content(tmp_path, recipe)
+    assert b"from demo import main" in found["opt/venv/bin/demo"][1]
+    assert "opt/venv/bin/other" in found
+    assert found[f"{SITE}/demo-1.0.dist-info/INSTALLER"][1] == b"repro\n"
+    rows = found[f"{SITE}/demo-1.0.dist-info/RECORD"][1].decode().splitlines()
+    listed = [row.split(",")[0] for row in rows]
+    assert len(listed) == len(set(listed)) == len(found)
+
+
 def test_the_same_wheel_is_the_same_plan(tmp_path: Path) -> None:
     assert content(tmp_path, RICH) == content(tmp_path, RICH)
 

@@ -191,3 +191,40 @@ def test_commands(
     scripts: tuple[str, ...], python: str, steps: tuple[tuple[str, ...], ...]
 ) -> None:
     assert choose_steps(scripts, python) == steps
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'print "hello"',
+        "print total, count",
+        "try:\n    pass\nexcept ValueError, error:\n    pass",
+        'raise ValueError, "x"',
+        "if 1 <> 2: pass",
+    ],
+)
+def test_a_script_in_python_2_proposes_python_2(tmp_path: Path, line: str) -> None:
+    write(tmp_path, {"analysis.py": f"import sys\n{line}\n"})
+    facts = look_around(tmp_path)
+    assert (facts.suite, facts.python) == ("bullseye", "2.7")
+    assert facts.steps == (("python2.7", "analysis.py"),)
+    assert any("analysis.py" in note and "Python 2" in note for note in facts.notes)
+    check_round_trip(facts)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"analysis.py": 'print("hello")\n'},
+        {"analysis.py": "'''\nprint it\n'''\n"},  # words, not a statement
+        {"analysis.py": "print (\n"},  # broken, but no Python 2
+        {"analysis.py": 'print "hello"\n', ".python-version": "3.11\n"},
+        {
+            "analysis.py": 'print "hello"\n',
+            "pyproject.toml": '[project]\nname = "x"\nrequires-python = ">=3.9"\n',
+        },
+    ],
+)
+def test_python_2_is_not_proposed_without_need(tmp_path: Path, files: Mapping[str, str]) -> None:
+    write(tmp_path, files)
+    assert look_around(tmp_path).python == "3.11"

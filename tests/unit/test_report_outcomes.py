@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import RenderableType
+from rich.text import Text
 
 from repro.models.baseline import Baseline
 from repro.models.execution import Cpu, Ending, Execution, FileDigest, Run
@@ -26,7 +28,8 @@ from repro.models.outcome import (
 )
 from repro.models.verdict import Comparison
 from repro.report import accept, build, diff, init, run, snapshot, status
-from repro.report.console import envelope, picture
+from repro.report.console import envelope
+from repro.report.picture import picture
 from repro.report.text import to_string
 
 DIGEST = "ab" * 32
@@ -122,7 +125,12 @@ BUILT = BuildResult(
 RAN = RunResult(run=RUN, measurement=MEASURED, copied=("out/metrics.json",))
 ACCEPTED = AcceptResult(baseline=BASELINE, measurement=MEASURED, reran=False)
 INIT = InitResult(
-    config_written="repro.toml", snapshot=SNAPSHOT, build=BUILT, run=RAN, accepted=ACCEPTED
+    config_written="repro.toml",
+    config="repro.toml",
+    snapshot=SNAPSHOT,
+    build=BUILT,
+    run=RAN,
+    accepted=ACCEPTED,
 )
 DIFFERENT = DiffResult(
     old="baseline", new="last", environment=CHANGE, comparison=Comparison(metrics=())
@@ -242,10 +250,12 @@ def test_a_command_of_ones_own_measures_nothing() -> None:
         (INIT, "repro verify"),
         (replace(INIT, accepted=None), "repro accept"),
         (replace(INIT, accepted=None, run=None), "repro run"),
+        (replace(INIT, accepted=None, run=None, runnable=False), "[analysis] command"),
         (replace(INIT, accepted=None, run=None, build=None), "repro build"),
+        (replace(INIT, accepted=None, run=None, build=None, snapshot=None), "repro snapshot"),
         (
             InitResult(config_written=None, snapshot=None, build=None, run=None, accepted=None),
-            "repro snapshot",
+            "repro init",
         ),
     ],
 )
@@ -261,7 +271,25 @@ def test_diff_names_both_sides() -> None:
     assert "numpy" in text
 
 
-def test_a_picture_is_the_same_from_the_same_report() -> None:
-    first, second = (picture(build.render(BUILT), "repro build") for _ in range(2))
+def test_a_picture_is_the_same_from_the_same_report_and_loads_nothing() -> None:
+    first, second = (picture(snapshot.render(SNAPSHOT), "repro snapshot") for _ in range(2))
     assert first == second
-    assert first.startswith("<svg")
+    root = ElementTree.fromstring(first)
+    assert "@font-face" not in first
+    assert "url(http" not in first
+    texts = [element for element in root.iter() if element.tag.endswith("}text")]
+    assert "numpy" in [element.text for element in texts]
+
+
+def test_a_picture_keeps_columns_without_blanks_at_the_ends_of_a_run() -> None:
+    """Not every reader of SVG keeps blanks there: each run stands where its first letter does."""
+    text = Text.assemble(("ab", "bold"), ("   cd  ", ""), ("ef", "bold"))
+    root = ElementTree.fromstring(picture(text, "t"))
+    found = {
+        element.text: (float(element.get("x", "")), float(element.get("textLength", "0")))
+        for element in root.iter()
+        if element.tag.endswith("}text") and element.text in ("ab", "cd", "ef")
+    }
+    cell = found["ab"][1] / 2
+    assert found["cd"] == pytest.approx((5 * cell, 2 * cell))
+    assert found["ef"] == pytest.approx((9 * cell, 2 * cell))

@@ -121,8 +121,29 @@ def test_nowhere_names_every_package_and_what_to_do(tmp_path: Path) -> None:
     [
         ("https://me:secret@example.org/x?token=secret", "https://example.org/x"),
         ("get http://secret@example.org/simple/ now", "get http://example.org/simple/ now"),
+        ("https://me:p@ss@example.org/x", "https://example.org/x"),
         ("no address: a@b", "no address: a@b"),
+        ("http://example.org/@scope/x a@b", "http://example.org/@scope/x a@b"),
     ],
 )
 def test_credentials_are_cut(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize(("size", "says"), [(len(DATA) - 1, "larger"), (len(DATA) + 1, "bytes")])
+def test_an_object_of_another_size_than_the_locks_never_enters(
+    tmp_path: Path, size: int, says: str
+) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(LockError, match=says):
+        store.put(iter([DATA]), SHA, label="six", size=size)
+    assert not store.has(SHA)
+
+
+def test_a_wrong_file_in_the_vendored_folder_is_named(tmp_path: Path) -> None:
+    vendor = tmp_path / "vendor"
+    vendor.mkdir()
+    item = wanted(served(tmp_path, DATA))
+    (vendor / item.filename).write_bytes(bytes(len(DATA)))
+    with pytest.raises(LockError, match=str(vendor / item.filename)):
+        fetcher(tmp_path, vendor=vendor).fetch([item], what="packages")

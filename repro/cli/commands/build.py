@@ -25,6 +25,8 @@ def command(session: Session, check: bool, record: bool) -> None:
     from repro.report.build import data, render
     from repro.workflows.build import BuildOptions, build
 
-    options = BuildOptions(check=check, record=record)
-    result = build(session.project(), session.tools(), options)
+    project, tools = session.project(), session.tools()
+    if session.engine != "auto":
+        tools.engine()  # an engine that was asked for and cannot be had is an error, here too
+    result = build(project, tools, BuildOptions(check=check, record=record))
     session.show(render(result), data(result))

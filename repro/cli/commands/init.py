@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from repro.cli.options import common, engine
 from repro.cli.session import Session
 from repro.errors import UsageError
+
+if TYPE_CHECKING:
+    from repro.models.measurement import Measurement
 
 
 @click.command("init")
@@ -23,10 +27,16 @@ def command(session: Session, yes: bool) -> None:
     the image, runs the analysis, shows its metrics, and asks whether they are the baseline. Each
     step can be declined.
     """
+    from repro.report import console
     from repro.report.init import data, render
+    from repro.report.run import metrics
     from repro.workflows.init import init
 
-    result = init(session.folder.absolute(), session.tools(), _always if yes else _ask)
+    def show(measured: Measurement) -> None:
+        if not yes:  # else they are part of the result
+            click.echo(console.render(metrics(measured)), err=True, nl=False)
+
+    result = init(session.folder.absolute(), session.tools(), _always if yes else _ask, show)
     session.show(render(result), data(result))
 
 

@@ -20,7 +20,8 @@ def command(session: Session, words: tuple[str, ...], no_copy: bool) -> None:
     """Run the analysis, or any command, in the pinned image.
 
     No network, read-only root and data; the project is a private copy. The declared outputs of
-    the analysis are copied into the project; those of a COMMAND of your own are not.
+    the analysis are copied into the project; those of a COMMAND of your own are not. On a
+    terminal COMMAND has the terminal; else its standard input is empty. Exits 4 when it fails.
     """
     from repro.report.run import data, render
     from repro.workflows.run import RunOptions, run

@@ -6,6 +6,7 @@ import click
 
 from repro.cli.options import common, engine
 from repro.cli.session import Session
+from repro.errors import UsageError
 
 ALL = "*"
 
@@ -16,9 +17,10 @@ ALL = "*"
     multiple=True,
     is_flag=False,
     flag_value=ALL,
-    metavar="[NAME]",
-    help="Let every pin move, or that of NAME (repeatable). Other pins are kept.",
+    metavar="[NAME...]",
+    help="Let every pin move, or those of the packages named. Other pins are kept.",
 )
+@click.argument("names", nargs=-1, metavar="")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @click.option(
     "--adopt-edits",
@@ -28,7 +30,13 @@ ALL = "*"
 @engine
 @common
 @click.pass_obj
-def command(session: Session, upgrade: tuple[str, ...], dry_run: bool, adopt_edits: bool) -> None:
+def command(
+    session: Session,
+    upgrade: tuple[str, ...],
+    names: tuple[str, ...],
+    dry_run: bool,
+    adopt_edits: bool,
+) -> None:
     """Lock the project's pip and apt packages by content.
 
     Writes lockfiles/linux-amd64/ (apt.lock, requirements.txt, repro.lock). Pins that are there
@@ -38,8 +46,13 @@ def command(session: Session, upgrade: tuple[str, ...], dry_run: bool, adopt_edi
     from repro.report.snapshot import data, render
     from repro.workflows.snapshot import SnapshotOptions, snapshot
 
-    names = tuple(name for name in upgrade if name != ALL)
-    wish = Upgrade(everything=ALL in upgrade, names=names)
+    if names and not upgrade:
+        raise UsageError(
+            f"snapshot takes no names: {' '.join(names)}",
+            hint=f"to let their pins move: repro snapshot --upgrade {' '.join(names)}",
+        )
+    chosen = tuple(name for name in (*upgrade, *names) if name != ALL)
+    wish = Upgrade(everything=ALL in upgrade, names=chosen)
     options = SnapshotOptions(upgrade=wish, dry_run=dry_run, adopt_edits=adopt_edits)
     result = snapshot(session.project(), session.tools(), options)
     session.show(render(result), data(result))

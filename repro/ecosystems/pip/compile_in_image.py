@@ -37,6 +37,8 @@ def header(source):
 
 def compiled(source, shown):
     """Return the bytecode file of one source, None where it does not compile."""
+    if sys.version_info[0] == 2:  # its paths are bytes, JSON's text is not
+        shown = shown.encode("utf-8")
     try:
         code = compile(source, shown, "exec", 0, True)
     except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError):
@@ -48,7 +50,7 @@ def compile_wheel(job):
     """Write all bytecode of one wheel to one zip."""
     with zipfile.ZipFile(job["wheel"]) as wheel, zipfile.ZipFile(job["output"], "w") as output:
         for member, shown, target in job["sources"]:
-            data = compiled(wheel.read(member), str(shown))
+            data = compiled(wheel.read(member), shown)
             if data is not None:
                 output.writestr(zipfile.ZipInfo(target), data)
 

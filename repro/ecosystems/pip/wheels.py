@@ -28,7 +28,7 @@ from installer.exceptions import InstallerError
 from installer.records import Hash, RecordEntry, parse_record_file
 from installer.scripts import Script
 from installer.sources import WheelContentElement, WheelFile
-from installer.utils import Scheme, construct_record_file
+from installer.utils import Scheme, construct_record_file, parse_entrypoints
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -222,13 +222,25 @@ class _Source(WheelFile):
         """See WheelSource.get_contents."""
         rows = parse_record_file(self.read_dist_info("RECORD").splitlines())
         records = {row[0]: row for row in rows}
+        replaced = self._replaced()
         for info in self._archive.infolist():
-            if info.filename.endswith("/"):
+            if info.filename.endswith("/") or info.filename in replaced:
                 continue
             row = records.get(info.filename, (info.filename, "", ""))
             mode = info.external_attr >> 16
             member = _Member(self._archive, info, RecordEntry.from_elements(*row))
             yield row, member, bool(stat.S_ISREG(mode) and mode & 0o111)
+
+    def _replaced(self) -> frozenset[str]:
+        """Members in whose place an installer writes its own, as pip does.
+
+        Wheels made from old installations hold the scripts of their entry points, and INSTALLER.
+        """
+        found = [f"{self.dist_info_dir}/INSTALLER"]
+        if "entry_points.txt" in self.dist_info_filenames:
+            for name, *_ in parse_entrypoints(self.read_dist_info("entry_points.txt")):
+                found.append(f"{self.data_dir}/scripts/{name}")
+        return frozenset(found)
 
 
 class _Destination(WheelDestination):
@@ -316,7 +328,8 @@ def _with_interpreter(stream: _Member, interpreter: str) -> bytes | None:
         if file.read(8) != b"#!python":
             return None
         rest = file.read()
-    gui, _, body = rest.partition(b"\n")
-    options = gui.removeprefix(b"w").strip()
-    line = b"#!" + interpreter.encode() + (b" " + options if options else b"")
-    return line + b"\n" + body
+    line, _, body = rest.partition(b"\n")
+    # `python`, `pythonw`, `python3`: all mean the interpreter that it is installed for
+    options = line.lstrip(b"w.0123456789").strip()
+    first = b"#!" + interpreter.encode() + (b" " + options if options else b"")
+    return first + b"\n" + body

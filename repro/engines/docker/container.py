@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from repro.engines.docker.address import OTHER_ENGINE
 from repro.engines.docker.api import Daemon
+from repro.engines.docker.orphans import LABEL, owner
 from repro.errors import EngineError, ReproError
 from repro.models.execution import HOME, PROJECT, Job
 
@@ -109,7 +110,7 @@ def _create(daemon: Daemon, name: str, job: Job, settings: Settings) -> None:
         user=f"{settings.uid}:{settings.gid}",
         working_dir=PROJECT,
         environment=environment(job.env),
-        labels={"repro": "1"},
+        labels={"repro": "1", LABEL: owner()},
         tty=settings.tty,
         stdin_open=job.interactive,
         host_config=_host_config(daemon, job, settings),

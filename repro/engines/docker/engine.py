@@ -13,6 +13,7 @@ from repro.engines.docker import images
 from repro.engines.docker.address import OTHER_ENGINE, Address, current_address
 from repro.engines.docker.api import Daemon, connect
 from repro.engines.docker.container import Settings, created, in_background
+from repro.engines.docker.orphans import remove_orphans
 from repro.engines.docker.streams import (
     Echo,
     attached,
@@ -22,7 +23,7 @@ from repro.engines.docker.streams import (
     terminal_size,
 )
 from repro.engines.log import Log, opened
-from repro.engines.stage import lent, written
+from repro.engines.stage import lent, require_readable, written
 from repro.errors import EngineError
 from repro.files import local_errors
 from repro.models.execution import UID, Ending, Execution, Job
@@ -72,6 +73,8 @@ class Docker:
     def run(self, job: Job) -> Execution:
         """See Engine.run: each step is a container of its own over the same stage."""
         daemon = self._daemon()
+        for name in remove_orphans(daemon):
+            self._progress.note(f"docker: removed {name}, which a killed repro left behind")
         identity = images.find(daemon, job.image)
         if identity is None:
             raise EngineError(
@@ -82,6 +85,8 @@ class Docker:
         uid, gid, unenforced = _user(daemon)
         unenforced += _unenforced(daemon, job.limits)
         to_give = uid if os.geteuid() == 0 != uid else None
+        if not job.network:  # else it is a resolver's, which needs some files of an index only
+            require_readable(job.mounts, to_give)
         with (
             local_errors(job.log),
             opened(job.log, job.limits.log) as log,

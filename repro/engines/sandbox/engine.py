@@ -20,7 +20,7 @@ from repro.engines.sandbox.seccomp import PACKAGE, filters
 from repro.engines.sandbox.supervisor import Bounds, Outcome, Supervisor
 from repro.engines.sandbox.terminal import lent_terminal
 from repro.engines.sandbox.unpack import unpack
-from repro.engines.stage import dedicated_user, is_global_root, lent, written
+from repro.engines.stage import dedicated_user, is_global_root, lent, require_readable, written
 from repro.errors import EngineError
 from repro.models.execution import Ending, Execution, Job
 from repro.models.image import Image
@@ -86,6 +86,8 @@ class Sandbox:
         programs, unenforced = self._enforceable(job.limits)
         begin = time.monotonic()
         host = _host()
+        if not job.network:  # else it is a resolver's, which needs some files of an index only
+            require_readable(job.mounts, host.user)
         before = written(job.stage)
         with (
             opened(job.log, job.limits.log) as log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from repro.errors import EngineError, LockError
-from repro.files import CHUNK, local_errors, make_folder, sync_folder
+from repro.files import CHUNK, local_errors, make_folder, sync_file_system, sync_folder
 from repro.models.image import Layer
 from repro.store.artifacts import Store
 
@@ -65,7 +64,7 @@ def _fill(folder: Path, store: Store, layer: Layer) -> None:
                 f"layer {layer.name}: sha256 of {path} is {found}",
                 hint=f"remove {path} and build again",
             )
-        _sync_file_system(folder)
+        sync_file_system(folder)
 
 
 def _extract(source: _Hashed, folder: Path, name: str) -> None:
@@ -80,17 +79,6 @@ def _extract(source: _Hashed, folder: Path, name: str) -> None:
         raise LockError(
             f"layer {name} is no readable tar: {error}", hint="build it again"
         ) from error
-
-
-def _sync_file_system(folder: Path) -> None:
-    """Have the folder's content on the disk before its final name is: one call for all files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(descriptor)
 
 
 class _Hashed:

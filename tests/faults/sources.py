@@ -1,0 +1,152 @@
+"""Every source of a locked artifact, emulated on loopback, with the real locked bytes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from repro.ecosystems.apt.fetch import release_dates
+from repro.locks import apt, seal
+from repro.models.lock import Deb
+from repro.store.artifacts import Store
+from tests.faults.server import Reply, Server, serving
+from tests.support import TINY_CONFIG, Cli
+from tests.wheelhouse import Recipe, make_wheel
+
+LOCKS = Path("lockfiles/linux-amd64")
+RECIPE = Recipe()
+WHEEL = f"/files/{RECIPE.filename}"
+PAGE = "/simple/demo/"
+SECRET = "hunter2"
+INDEX_LOGIN = f"index-user:index-{SECRET}"
+APT_LOGIN = ("apt-user", f"apt-{SECRET}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A locked project of one wheel, the command with an empty store, and all that it may ask.
+
+    Index and mirror want a login, which only the user's own configuration holds.
+    """
+
+    cli: Cli
+    server: Server
+    debs: tuple[Deb, ...]
+    artifacts: Store
+
+    @property
+    def store(self) -> Store:
+        """The store of the command."""
+        return Store(self.cli.cache)
+
+    def deb(self, name: str) -> Deb:
+        """The locked package of that name."""
+        [found] = [deb for deb in self.debs if deb.name == name]
+        return found
+
+    def content(self, deb: Deb) -> bytes:
+        """The locked bytes."""
+        return self.artifacts.read(deb.sha256, label=deb.name)
+
+    def serve(self, debs: Sequence[Deb]) -> None:
+        """Have the mirror hold these packages."""
+        for deb in debs:
+            self.server.replies[on_mirror(deb)] = Reply(body=self.content(deb))
+
+    def in_archive(self, deb: Deb) -> str:
+        """The path of a package in the snapshot archive, half a day after its release's date."""
+        sealed = seal.parse((self.cli.folder / LOCKS / seal.SEAL).read_bytes(), where="repro.lock")
+        moment = release_dates(sealed.provenance)[deb.archive][0] + timedelta(hours=12)
+        state = moment.strftime("%Y%m%dT%H%M%SZ")
+        return f"/archive/{deb.archive}/{state}/{quote(deb.filename, safe='/~')}"
+
+    def configure(self, text: str) -> None:
+        """Add to repro.toml, above its tables."""
+        path = self.cli.folder / "repro.toml"
+        path.write_text(text + path.read_text())
+
+    def written(self) -> bytes:
+        """Every byte that the command left in its project and its store (artifacts apart)."""
+        files = [p for p in self.cli.folder.rglob("*") if p.is_file() and not p.is_symlink()]
+        files += [
+            p
+            for p in self.cli.cache.rglob("*")
+            if p.is_file() and "sha256" not in p.relative_to(self.cli.cache).parts
+        ]
+        return b"".join(path.read_bytes() for path in files)
+
+    def half_written(self) -> list[str]:
+        """Files in the command's store that are no whole artifact and no lock."""
+        names = (p.relative_to(self.cli.cache) for p in self.cli.cache.rglob("*") if p.is_file())
+        whole = re.compile(r"sha256/([0-9a-f]{2})/\1[0-9a-f]{62}|locks/.+|layers/[0-9a-f]{64}.json")
+        return [name.as_posix() for name in names if not whole.fullmatch(name.as_posix())]
+
+
+def on_mirror(deb: Deb) -> str:
+    """The path of a package below the emulated mirror."""
+    return f"/{deb.archive}/{quote(deb.filename, safe='/~')}"
+
+
+@pytest.fixture(scope="session")
+def locked_project(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of one wheel, locked by the real command against an index on loopback."""
+    folder = tmp_path_factory.mktemp("locked")
+    (folder / "repro.toml").write_text(TINY_CONFIG)
+    (folder / "requirements.in").write_text("demo\n")
+    with serving() as server:
+        server.add_index({RECIPE.filename: make_wheel(RECIPE)}, project="demo")
+        cli = Cli(cache=cache, folder=folder)
+        answer = cli("snapshot", env=pip_settings(f"{server.address}/simple/"))
+    assert answer.code == 0, answer
+    return folder
+
+
+def pip_settings(address: str) -> dict[str, str]:
+    """pip's and uv's environment with this one index."""
+    cleared = dict.fromkeys(("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_FIND_LINKS"), "")
+    cleared |= dict.fromkeys(("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"), "")
+    return {**cleared, "PIP_INDEX_URL": address, "PIP_CONFIG_FILE": "/dev/null"}
+
+
+@pytest.fixture
+def world(locked_project: Path, cache: Path, tmp_path: Path) -> Iterator[World]:
+    """That project with an empty store; mirror and index have everything."""
+    folder = tmp_path / "project"
+    shutil.copytree(locked_project, folder, symlinks=True)
+    (folder / LOCKS / "image.toml").unlink(missing_ok=True)
+    debs = apt.parse((folder / LOCKS / "apt.lock").read_text(), where="apt.lock")
+    with serving() as server:
+        machine = server.address.removeprefix("http://")
+        auth = tmp_path / "auth.conf"
+        auth.write_text(f"machine http://{machine} login {APT_LOGIN[0]} password {APT_LOGIN[1]}\n")
+        settings = tmp_path / "apt.conf"
+        settings.write_text(f'Dir::Etc::netrc "{auth}";\n')
+        address = server.address.replace("://", f"://{INDEX_LOGIN}@")
+        cli = Cli(
+            cache=tmp_path / "store",
+            folder=folder,
+            extra={**pip_settings(f"{address}/simple/"), "APT_CONFIG": str(settings)},
+        )
+        server.add_index({RECIPE.filename: make_wheel(RECIPE)}, project="demo")
+        found = World(cli=cli, server=server, debs=debs, artifacts=Store(cache))
+        fetched(found, cache)
+        found.serve(debs)
+        found.configure(f'[apt]\nmirror = "{server.address}"\nsnapshot = "{server.address}"\n')
+        yield found
+
+
+def fetched(world: World, cache: Path) -> None:
+    """Have the locked packages in the store that the tests share, from the host's own mirrors."""
+    if all(world.artifacts.has(deb.sha256) for deb in world.debs):
+        return
+    cli = replace(world.cli, cache=cache, extra=pip_settings(f"{world.server.address}/simple/"))
+    answer = cli("build")
+    assert answer.code == 0, answer
+    (world.cli.folder / LOCKS / "image.toml").unlink()

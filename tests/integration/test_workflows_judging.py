@@ -1,0 +1,125 @@
+"""Nothing reads as reproduced that was not judged against what was accepted; end to end."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import Cli, assert_refused, tree_digest
+
+LOCKS = Path("lockfiles/linux-amd64")
+SANDBOX = ("--engine", "sandbox")
+
+pytestmark = pytest.mark.network
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    changed = re.sub(old, new, text, count=1, flags=re.MULTILINE)
+    assert changed != text
+    path.write_text(changed)
+
+
+def runs(cli: Cli) -> list[Path]:
+    return sorted((cli.folder / ".repro/runs").iterdir())
+
+
+def test_nothing_declared_is_never_reproduced(tiny: Cli) -> None:
+    replaced(tiny.folder / "repro.toml", r"^files = .*$", "files = []")
+    before = len(runs(tiny))
+    assert_refused(tiny("verify", *SANDBOX), 2, "nothing could be judged", "[metrics] files")
+    assert len(runs(tiny)) == before
+
+
+def test_a_metrics_file_that_the_baseline_lacks_is_said_before_running(tiny: Cli) -> None:
+    replaced(tiny.folder / "repro.toml", r"^files = .*$", 'files = ["out/metrics.json", "x.json"]')
+    before = len(runs(tiny))
+    assert_refused(tiny("verify", *SANDBOX), 3, "baseline", "x.json", "repro accept")
+    assert len(runs(tiny)) == before
+
+
+def test_accept_runs_again_for_a_metrics_file_declared_since(tiny: Cli) -> None:
+    with (tiny.folder / "analysis.py").open("a") as file:
+        file.write("open('x.json', 'w').write('{\"x\": 1}')\n")
+    assert tiny("run", *SANDBOX).code == 0
+    replaced(tiny.folder / "repro.toml", r"^files = .*$", 'files = ["out/metrics.json", "x.json"]')
+    answer = tiny("accept", "--reason", "one more", "--json", *SANDBOX)
+    assert answer.code == 0, answer
+    assert (tiny.folder / "baseline/linux-amd64/outputs/x.json").is_file()
+
+
+def test_a_tampered_run_is_neither_accepted_nor_compared(tiny: Cli) -> None:
+    assert tiny("run", *SANDBOX).code == 0
+    metrics = runs(tiny)[-1] / "outputs/out/metrics.json"
+    metrics.write_text('{"count": 40, "mean": 1}')
+    before = tree_digest(tiny.folder)
+    assert_refused(tiny("accept", "--reason", "x", *SANDBOX), 3, "metrics.json")
+    assert_refused(tiny("diff", "baseline", "last"), 3, "metrics.json")
+    assert tree_digest(tiny.folder) == before
+
+
+def test_the_last_of_quick_runs_is_the_latest(tiny: Cli) -> None:
+    found = [tiny("run", "--json", *SANDBOX).json()["run"]["id"] for _ in range(3)]
+    assert [path.name for path in runs(tiny)][-3:] == found
+
+
+def test_a_failed_run_has_no_results_to_compare(tiny: Cli) -> None:
+    (tiny.folder / "analysis.py").write_text("raise SystemExit(3)\n")
+    assert tiny("run", *SANDBOX).code == 4
+    assert_refused(tiny("diff", "baseline", "last"), 2, "failed", "locks")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("^system-site-packages = false", "system-site-packages = true"),
+        ('^python = "3.11"', 'python = "3.9"'),
+        ('^suite = "bookworm"', 'suite = "trixie"'),
+    ],
+)
+def test_a_seal_that_contradicts_its_inputs_is_edited(tiny: Cli, old: str, new: str) -> None:
+    replaced(tiny.folder / LOCKS / "repro.lock", old, new)
+    before = tree_digest(tiny.folder)
+    for command in ("status", "build", "verify"):
+        assert_refused(tiny(command), 3, "edited", "repro.lock")
+    assert tree_digest(tiny.folder) == before
+
+
+def test_a_layer_edited_in_the_image_record(tiny: Cli) -> None:
+    path = tiny.folder / LOCKS / "image.toml"
+    digest = re.findall(r'^digest = "sha256:(.*)"$', path.read_text(), re.MULTILINE)[0]
+    replaced(path, digest, "0" * 64)
+    assert_refused(tiny("verify", *SANDBOX), 3, "image.toml", "edited", "--record")
+
+
+def test_the_baselines_environment_must_be_that_of_its_locks(tiny: Cli) -> None:
+    path = tiny.folder / "baseline/linux-amd64/seal.toml"
+    replaced(path, r'^environment-key = ".*"$', f'environment-key = "sha256:{"0" * 64}"')
+    assert_refused(tiny("verify", *SANDBOX), 3, "baseline", "environment")
+
+
+def test_a_baseline_file_that_became_a_link(tiny: Cli) -> None:
+    path = tiny.folder / "baseline/linux-amd64/outputs/out/metrics.json"
+    (tiny.folder / "same").write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(tiny.folder / "same")
+    assert_refused(tiny("verify", *SANDBOX), 3, "metrics.json", "link")
+
+
+def test_a_metrics_file_that_is_a_folder(tiny: Cli) -> None:
+    replaced(tiny.folder / "repro.toml", r"^files = .*$", 'files = ["out"]')
+    assert_refused(tiny("run", *SANDBOX), 4, "out", "plain file")
+    assert not (tiny.folder / "out").exists(), "a run that cannot be measured is not published"
+
+
+def test_a_torn_seal_leaves_a_way_out(tiny: Cli) -> None:
+    replaced(tiny.folder / LOCKS / "repro.lock", r"\A", "<<<<<<< HEAD\n")
+    assert_refused(tiny("snapshot"), 3, "repro.lock", "line 1", "remove")
+
+
+def test_a_snapshot_offline_is_refused_at_once(tiny: Cli) -> None:
+    before = tree_digest(tiny.folder)
+    assert_refused(tiny("snapshot", "--offline"), 2, "--offline")
+    assert tree_digest(tiny.folder) == before

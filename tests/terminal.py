@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +40,10 @@ class Terminal:
     def send(self, keys: bytes) -> None:
         """Type."""
         os.write(self._master, keys)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the terminal another size; the kernel tells the program in front of it."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def expect(self, text: str, timeout: float = 60.0) -> None:
         """Wait until the program has written `text`."""

@@ -85,7 +85,7 @@ def _unwritable(error: OSError | ValueError) -> LocalError:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
-    sys.stdout = None  # type: ignore[assignment] # as Python has a closed one: say the rest on stderr
+    sys.stdout = None  # as Python has a closed one; the rest is said on stderr
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return LocalError(f"standard output: {reason}", hint="the results are saved all the same")
 

@@ -46,7 +46,8 @@ def accept(project: Project, tools: Tools, reason: str) -> AcceptResult:
         engine = tools.engine()
         image = build_image(project, lock, tools)
         setting = Setting(lock=lock, image=image, engine=engine)
-        recorded = execute(project, setting, RunOptions(echo=False))
+        with tools.progress.task("running the analysis"):
+            recorded = execute(project, setting, RunOptions(echo=False))
         require_success(recorded)
     measurement = measure_folder(project, recorded.output_folder)
     baseline = _write(project, recorded, reason.strip())

@@ -14,8 +14,8 @@ from repro.models.project import Project
 from repro.project.load import load_project
 from repro.workflows.accept import accept
 from repro.workflows.build import BuildOptions, build
-from repro.workflows.requirements import require_system
 from repro.workflows.snapshot import SnapshotOptions, snapshot
+from repro.workflows.system import require_system
 from repro.workflows.tools import Tools
 from repro.workflows.verify import verify
 

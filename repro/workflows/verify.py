@@ -44,7 +44,8 @@ def verify(project: Project, tools: Tools) -> Verification:
     engine = tools.engine()
     image = build_image(project, lock, tools)
     setting = Setting(lock=lock, image=image, engine=engine)
-    recorded = execute(project, setting, RunOptions(echo=False))
+    with tools.progress.task("running the analysis"):
+        recorded = execute(project, setting, RunOptions(echo=False))
     require_success(recorded)
     new = measure_folder(project, recorded.output_folder)
     comparison = compare(old, new, project.metrics, project.tables)

@@ -30,7 +30,7 @@ def test_ctrl_c_and_again(tiny: Cli, engine: str, words: list[str]) -> None:
             50,
         )
         screen.send(CTRL_C)
-        assert screen.wait() == 130
+        assert screen.wait() == 130, screen.text
     assert "error: interrupted" in screen.text
     assert "Traceback" not in screen.text
     assert "reproduced" not in screen.text

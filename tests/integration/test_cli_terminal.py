@@ -35,8 +35,10 @@ def test_a_shell(tiny: Cli, engine: str) -> None:
         screen.expect("at-42 repro xterm /")
         screen.expect("analysis.py")
         screen.resize(33, 77)
-        screen.send(b"stty size\n")
-        screen.expect("33 77")
+        screen.send(
+            b'until [ "$(stty size)" = "33 77" ]; do sleep 0.1; done; echo sized-$((1+1))\n'
+        )
+        screen.expect("sized-2")
         screen.send(b"echo up-$((1+1)); sleep 6000\n")
         screen.expect("up-2")
         screen.send(CTRL_C)
@@ -46,7 +48,7 @@ def test_a_shell(tiny: Cli, engine: str) -> None:
         screen.expect("net-1")
         assert "Network is unreachable" in screen.text
         screen.send(b"touch /usr/here; touch left-behind analysis.py; exit 5\n")
-        assert screen.wait() == 0  # a session has no verdict
+        assert screen.wait() == 0, screen.text  # a session has no verdict
     assert "Read-only file system" in screen.text
     assert "Traceback" not in screen.text.split("net-1")[1]
     assert tree_digest(tiny.folder) == before
@@ -57,7 +59,7 @@ def test_the_end_of_the_input_ends_the_shell(tiny: Cli, engine: str) -> None:
     with screen_of(tiny, engine, "shell") as screen:
         screen.expect(":/project$", 120)
         screen.send(CTRL_D)
-        assert screen.wait() == 0
+        assert screen.wait() == 0, screen.text
 
 
 def test_a_repl(tiny: Cli, engine: str) -> None:
@@ -69,15 +71,23 @@ def test_a_repl(tiny: Cli, engine: str) -> None:
         screen.send(b"print(6 * 7, sum(map(float, open('data/numbers.csv').readlines()[1:3])))\n")
         screen.expect("42 0.142857")
         screen.send(CTRL_D)
-        assert screen.wait() == 0
+        assert screen.wait() == 0, screen.text
     assert "error:" not in screen.text
+
+
+def test_a_command_that_is_over_at_once(tiny: Cli, engine: str) -> None:
+    """The terminal's size is of no interest to a program that has ended."""
+    for _ in range(5):
+        with screen_of(tiny, engine, "run", "--", "stty", "size") as screen:
+            screen.resize(31, 91)
+            assert screen.wait() == 0, screen.text
 
 
 def test_a_repl_that_fails(tiny: Cli, engine: str) -> None:
     with screen_of(tiny, engine, "run", "--", "python") as screen:
         screen.expect(">>>", 120)
         screen.send(b"raise SystemExit(3)\n")
-        assert screen.wait() == 4
+        assert screen.wait() == 4, screen.text
     assert "error: python ended with status 3" in screen.text
 
 
@@ -86,7 +96,7 @@ def test_ctrl_c_ends_a_command(tiny: Cli, engine: str) -> None:
     with screen_of(tiny, engine, "run", "--", *command) as screen:
         screen.expect("up-2", 120)
         screen.send(CTRL_C)
-        assert screen.wait() == 130
+        assert screen.wait() == 130, screen.text
     assert "error: interrupted" in screen.text
     assert list((tiny.folder / ".repro" / "tmp").iterdir()) == []
 

@@ -221,15 +221,13 @@ def _supervise(
 ) -> Ending | None:
     """Look after a running container until it ends; return the limit for which it was killed."""
     ended, printing = work
-    size = (0, 0)
+    size = _resize(daemon, name, ended, (0, 0)) if settings.tty else (0, 0)
     pause = INTERVAL
     while not wait([ended], timeout=pause).done:
         if printing.done():
             printing.result()  # the log cannot be written: no use in going on
-        if settings.tty and (now := terminal_size()) != size:
-            size = now
-            with daemon.doing("resizing the terminal"):
-                daemon.client.resize(name, height=size[1], width=size[0])
+        if settings.tty:
+            size = _resize(daemon, name, ended, size)
         looked = time.monotonic()
         if (passed := watch.exceeded()) is not None:
             _end(daemon, name, passed)
@@ -238,6 +236,22 @@ def _supervise(
         # a tree of a million files is not walked without a pause
         pause = max(INTERVAL, 5 * (time.monotonic() - looked))
     return None
+
+
+def _resize(
+    daemon: Daemon, name: str, ended: Future[int], before: tuple[int, int]
+) -> tuple[int, int]:
+    """Give the container's terminal the size of ours, if that changed; return it."""
+    size = terminal_size()
+    if size == before:
+        return size
+    try:
+        with daemon.doing("resizing the terminal"):
+            daemon.client.resize(name, height=size[1], width=size[0])
+    except EngineError:
+        if not wait([ended], timeout=GRACE).done:  # else it ended meanwhile, and needs none
+            raise
+    return size
 
 
 def _end(daemon: Daemon, name: str, passed: Ending) -> None:

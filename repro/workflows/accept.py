@@ -15,15 +15,11 @@ from repro.models.outcome import AcceptResult
 from repro.models.project import PLATFORM, Project
 from repro.project import tree
 from repro.workflows.baselines import SEAL, last_run, require_unchanged
-from repro.workflows.build import build_image
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.run import (
-    RunOptions,
-    Setting,
-    execute,
     measure_folder,
     require_analysis,
-    require_success,
+    rerun,
 )
 from repro.workflows.tools import Tools
 
@@ -43,12 +39,7 @@ def accept(project: Project, tools: Tools, reason: str) -> AcceptResult:
     recorded = _promotable(project, lock)
     reran = recorded is None
     if recorded is None:
-        engine = tools.engine()
-        image = build_image(project, lock, tools)
-        setting = Setting(lock=lock, image=image, engine=engine)
-        with tools.progress.task("running the analysis"):
-            recorded = execute(project, setting, RunOptions(echo=False))
-        require_success(recorded)
+        recorded = rerun(project, lock, tools)
     measurement = measure_folder(project, recorded.output_folder)
     baseline = _write(project, recorded, reason.strip())
     return AcceptResult(baseline=baseline, measurement=measurement, reran=reran)

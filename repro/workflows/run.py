@@ -112,6 +112,17 @@ def require_analysis(project: Project) -> Analysis:
     return project.analysis
 
 
+def rerun(project: Project, lock: Lock, tools: Tools) -> Run:
+    """Run the analysis in the image of its lock, silently. Raises AnalysisError when it fails."""
+    engine = tools.engine()
+    image = build_image(project, lock, tools)
+    setting = Setting(lock=lock, image=image, engine=engine)
+    with tools.progress.task("running the analysis"):
+        recorded = execute(project, setting, RunOptions(echo=False))
+    require_success(recorded)
+    return recorded
+
+
 def execute(project: Project, setting: Setting, options: RunOptions) -> Run:
     """Run once over a fresh private copy of the project and record it, failed or not."""
     analysis = project.analysis or Analysis(steps=())

@@ -14,15 +14,11 @@ from repro.models.project import PLATFORM, Project
 from repro.models.verdict import Verdict, Verification
 from repro.project import tree
 from repro.workflows.baselines import find_baseline
-from repro.workflows.build import build_image
 from repro.workflows.lockfiles import fresh_lock, read_lock
 from repro.workflows.run import (
-    RunOptions,
-    Setting,
-    execute,
     measure_folder,
     require_analysis,
-    require_success,
+    rerun,
 )
 from repro.workflows.tools import Tools
 
@@ -41,19 +37,14 @@ def verify(project: Project, tools: Tools) -> Verification:
     old_lock = _require_whole(project, baseline)
     _require_same_data(project, baseline)
     old = _measure_baseline(project, baseline)
-    engine = tools.engine()
-    image = build_image(project, lock, tools)
-    setting = Setting(lock=lock, image=image, engine=engine)
-    with tools.progress.task("running the analysis"):
-        recorded = execute(project, setting, RunOptions(echo=False))
-    require_success(recorded)
+    recorded = rerun(project, lock, tools)
     new = measure_folder(project, recorded.output_folder)
     comparison = compare(old, new, project.metrics, project.tables)
     return Verification(
         verdict=Verdict.DRIFTED if comparison.drifted else Verdict.REPRODUCED,
         comparison=comparison,
         environment=diff_locks(old_lock, lock),
-        engine=engine.name,
+        engine=recorded.execution.engine,
         run_id=recorded.id,
         cpu_differs=recorded.cpu != baseline.cpu,
         code_changed=changed_paths(baseline.code, recorded.code),

@@ -68,7 +68,7 @@ CONFINED = {
 }
 """Who may import what: one place that speaks HTTP."""
 
-PROGRAMS = {"repro.engines.sandbox.launcher", "repro.ecosystems.pip.compile_in_image"}
+PROGRAMS = {"repro.engines.sandbox.launcher", "repro.ecosystems.pip.bytecode_in_image"}
 """Programs of their own: one becomes bubblewrap, the other runs inside the image."""
 
 STARTERS = re.compile(

@@ -12,10 +12,10 @@ from repro.files import local_errors
 from repro.locks.names import python_name
 from repro.models.project import AptRequest, Environment, Project
 from repro.project import detect, source, toml
-from repro.project.collect import Collected, PipInputs, collect_requirements
 from repro.project.config import FILE, Settings, parse_settings, refuse_data_overlap
 from repro.project.interpreter import Asked, choose
 from repro.project.judging import output_path
+from repro.project.pip_inputs import Collected, PipInputs, collect_requirements
 from repro.project.pyproject import NAME as PYPROJECT
 from repro.project.pyproject import Pyproject, read_pyproject
 

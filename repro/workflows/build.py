@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from repro.ecosystems.apt import base as apt_base
 from repro.ecosystems.apt import fetch as apt_fetch
+from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.base import LayerRecipe
 from repro.ecosystems.pip import fetch as pip_fetch
 from repro.ecosystems.pip import layers as pip_layers
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.errors import LockError
 from repro.files import local_errors, make_folder, write_atomic
 from repro.image.config import compose
@@ -83,8 +83,10 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     """Make every layer that the store lacks; return the image and how many were made."""
     store = tools.store
     base = base_recipe(lock, tools)
-    bench = Bench(engine=tools.bench, image=cache(lambda: base_image(project, lock, tools)))
-    recipes = (base, *pip_recipes(lock, store, bench))
+    builder = Builder(
+        engine=tools.build_engine, image=cache(lambda: base_image(project, lock, tools))
+    )
+    recipes = (base, *pip_recipes(lock, store, builder))
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
     if missing:
         with store.lock(f"build-{base.key}", what="building this environment"):
@@ -96,7 +98,7 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
 
 def base_recipe(lock: Lock, tools: Tools) -> LayerRecipe:
     """The recipe of the base layer."""
-    return apt_base.recipe(
+    return apt_layer.recipe(
         lock.debs,
         suite=lock.seal.suite,
         python=lock.seal.python,
@@ -105,18 +107,18 @@ def base_recipe(lock: Lock, tools: Tools) -> LayerRecipe:
     )
 
 
-def pip_recipes(lock: Lock, store: Store, bench: Bench) -> tuple[LayerRecipe, ...]:
+def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe, ...]:
     """The recipes of the layers above the base."""
     return pip_layers.recipes(
         lock.pip,
         target=pip_layers.LayerTarget.of(lock),
         store=store,
-        bench=bench,
+        builder=builder,
     )
 
 
 def base_image(project: Project, lock: Lock, tools: Tools) -> Image:
-    """The image of the base layer alone, loaded into the bench: resolvers and builds run in it."""
+    """The image of the base layer alone, loaded where builds and resolvers run in it."""
     recipe = base_recipe(lock, tools)
     layer = tools.store.layer(recipe.key)
     if layer is None:
@@ -124,7 +126,7 @@ def base_image(project: Project, lock: Lock, tools: Tools) -> Image:
         with tools.progress.task("building the base"):
             layer = tools.store.keep_layer(recipe.name, recipe.key, recipe.write)
     image = _image(lock, (layer,))
-    tools.bench().load(image)
+    tools.build_engine().load(image)
     return image
 
 
@@ -207,7 +209,7 @@ def _enforce(
         image_id=image.id,
         manifest_digest=image.manifest_digest,
         layers=_named_layers(image),
-        tools=apt_base.tool_versions(),
+        tools=apt_layer.tool_versions(),
     )
     write_atomic(project.lock_folder / seal.IMAGE_RECORD, render_image(new))
     return new, True
@@ -232,7 +234,7 @@ def _other_image(old: ImageRecord, image: Image, tools: Tools) -> LockError:
         if kept is not None and kept.is_file():
             lines.append(f"first difference: {first_difference(kept, tools.store, layer)}")
         break
-    now = dict(apt_base.tool_versions())
+    now = dict(apt_layer.tool_versions())
     for tool, version in old.tools:
         if now.get(tool) != version:
             lines.append(f"{tool} is {now.get(tool, 'absent')}, it was {version}")
@@ -301,5 +303,5 @@ def _empty_cache(tools: Tools, lock: Lock) -> Iterator[Tools]:
                 make_folder(target.parent)
                 with local_errors(target):
                     target.hardlink_to(tools.store.path(sha256))
-        bench = cache(lambda: engine(tools.bench().name, store))
-        yield replace(tools, store=store, bench=bench)
+        build_engine = cache(lambda: engine(tools.build_engine().name, store))
+        yield replace(tools, store=store, build_engine=build_engine)

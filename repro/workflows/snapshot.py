@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from repro.compare.locks import diff_locks
 from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.request import PipRequest, PipResolution
 from repro.ecosystems.pip.resolve import resolve
 from repro.errors import LockError, UsageError
@@ -205,7 +205,7 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
                 store=tools.store,
                 fetcher=tools.fetcher(vendor),
                 http=tools.http,
-                bench=Bench(engine=tools.bench, image=image),
+                builder=Builder(engine=tools.build_engine, image=image),
             )
         if moved := debs.result().moved:
             tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(moved))

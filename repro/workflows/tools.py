@@ -22,7 +22,7 @@ ENGINES = ("auto", "docker", "sandbox")
 class Tools:
     """Collaborators, passed in.
 
-    `engine` chooses the engine of a run and probes it, `bench` the one that builds layers (the
+    `engine` chooses the engine of a run and probes it, `build_engine` that of the builds (the
     sandbox where it works). Both raise EngineError when there is none, and remember their
     answer.
     """
@@ -31,7 +31,7 @@ class Tools:
     http: Http
     progress: Progress
     engine: Callable[[], Engine]
-    bench: Callable[[], Engine]
+    build_engine: Callable[[], Engine]
     offline: bool = False
 
     def fetcher(self, vendor: Path | None) -> Fetcher:
@@ -71,7 +71,7 @@ def make_tools(
         http=Http(),
         progress=progress,
         engine=cache(lambda: first_usable(store, preference)),
-        bench=cache(lambda: first_usable(store, ("sandbox", "docker"))),
+        build_engine=cache(lambda: first_usable(store, ("sandbox", "docker"))),
         offline=offline,
     )
 

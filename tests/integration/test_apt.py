@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from repro.download import Http
-from repro.ecosystems.apt import base
+from repro.ecosystems.apt import layer
 from repro.ecosystems.apt.bootstrap import tool_versions
 from repro.ecosystems.apt.fetch import wanted
 from repro.ecosystems.apt.resolve import AptResolution, AptResolver
@@ -222,7 +222,7 @@ def filled(root: Path, debs: tuple[Deb, ...]) -> Store:
 
 
 def build(debs: tuple[Deb, ...], store: Store, *, suite: str, python: str) -> Layer:
-    recipe = base.recipe(debs, suite=suite, python=python, store=store, progress=Silent())
+    recipe = layer.recipe(debs, suite=suite, python=python, store=store, progress=Silent())
     return store.keep_layer(recipe.name, recipe.key, recipe.write)
 
 
@@ -284,14 +284,14 @@ def person() -> Iterator[Person]:
 AS_PERSON = """
 import sys
 from pathlib import Path
-from repro.ecosystems.apt import base
+from repro.ecosystems.apt import layer
 from repro.locks import apt
 from repro.progress import Silent
 from repro.store.artifacts import Store
 lock, suite, python, root = sys.argv[1:]
 store = Store(Path(root))
 debs = apt.parse(Path(lock).read_text(), where=lock)
-recipe = base.recipe(debs, suite=suite, python=python, store=store, progress=Silent())
+recipe = layer.recipe(debs, suite=suite, python=python, store=store, progress=Silent())
 print(store.keep_layer(recipe.name, recipe.key, recipe.write).digest)
 """
 

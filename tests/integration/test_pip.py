@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from repro.download import Http
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.resolve import PipRequest, PipResolution, resolve
 from repro.engines.base import Engine
 from repro.errors import NetworkError, UsageError
@@ -86,7 +86,7 @@ def lock(server: Server, folder: Path, *lines: str, **more: object) -> PipResolu
         store=store,
         fetcher=Fetcher(store=store, http=http, progress=Silent()),
         http=http,
-        bench=Bench(engine=no_engine, image=no_image),
+        builder=Builder(engine=no_engine, image=no_image),
     )
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from repro.download import Http
-from repro.ecosystems.apt import base as apt_base
 from repro.ecosystems.apt import fetch as apt_fetch
+from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.apt.resolve import AptResolver
 from repro.ecosystems.pip import bootstrap
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import wanted
 from repro.ecosystems.pip.layers import LayerTarget, recipes
 from repro.ecosystems.pip.layout import of as layout_of
@@ -57,11 +57,11 @@ class Base:
     debs: tuple[Deb, ...]
 
     @property
-    def bench(self) -> Bench:
+    def builder(self) -> Builder:
         engine = Sandbox(self.store)
         if (problem := engine.probe()) is not None:
             pytest.skip(f"no sandbox here: {problem}")
-        return Bench(engine=lambda: engine, image=self.image)
+        return Builder(engine=lambda: engine, image=self.image)
 
     def image(self, *layers: Layer) -> Image:
         return compose((self.layer, *layers), env=(("PATH", PATH),))
@@ -83,7 +83,7 @@ class Base:
             limits=Limits(best_effort=True),
             log=folder / "log",
         )
-        done = self.bench.engine().run(job)
+        done = self.builder.engine().run(job)
         said = (folder / "log").read_text()
         assert done.succeeded, said
         return said
@@ -94,7 +94,9 @@ def make_base(suite: str, python: str) -> Base:
     with AptResolver(store.root / "apt", Sources(), Silent()).open(suite) as index:
         glibc = index.glibc()
         found = index.resolve((), python=python, apt_source="apt.txt")
-    recipe = apt_base.recipe(found.debs, suite=suite, python=python, store=store, progress=Silent())
+    recipe = apt_layer.recipe(
+        found.debs, suite=suite, python=python, store=store, progress=Silent()
+    )
     layer = store.layer(recipe.key)
     if layer is None:
         seal = Seal(
@@ -193,7 +195,7 @@ def lock(base: Base, server: Server, *lines: str, **more: object) -> PipResoluti
         store=base.store,
         fetcher=Fetcher(store=base.store, http=http, progress=Silent()),
         http=http,
-        bench=base.bench,
+        builder=base.builder,
     )
 
 
@@ -274,7 +276,7 @@ def test_a_build_that_gives_other_bytes_is_refused(base: Base, server: Server) -
     assert source.build is not None
     other = replace(source, build=dataclasses.replace(source.build, sha256="0" * 64))
     with pytest.raises(LockError, match=r"pip source 1\.0") as caught:
-        have_built([other], python=base.python, bench=base.bench, store=base.store)
+        have_built([other], python=base.python, builder=base.builder, store=base.store)
     for said in ("0" * 64, source.build.sha256):
         assert said in caught.value.message
     assert not base.store.has("0" * 64)
@@ -334,7 +336,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 
 def layers(base: Base, store: Store, pip: tuple[PipArtifact, ...]) -> list[Layer]:
     target = LayerTarget.of(base.lock(pip))
-    found = recipes(pip, target=target, store=store, bench=base.bench)
+    found = recipes(pip, target=target, store=store, builder=base.builder)
     return [store.keep_layer(item.name, item.key, item.write) for item in found]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from repro.ecosystems.base import LayerRecipe
 from repro.ecosystems.pip import layers
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.layers import LayerTarget, recipes
 from repro.engines.base import Engine
 from repro.errors import LockError
@@ -33,7 +33,7 @@ def no_image() -> Image:
     raise AssertionError("wheels without sources need no image")
 
 
-BENCH = Bench(engine=no_engine, image=no_image)
+BENCH = Builder(engine=no_engine, image=no_image)
 
 
 def data_wheel(name: str, files: dict[str, bytes], version: str = "1.0") -> tuple[Recipe, bytes]:
@@ -51,7 +51,7 @@ def put(store: Store, *wheels: tuple[Recipe, bytes]) -> list[PipArtifact]:
 def of(
     store: Store, artifacts: Sequence[PipArtifact], target: LayerTarget = TARGET
 ) -> tuple[LayerRecipe, ...]:
-    return recipes(artifacts, target=target, store=store, bench=BENCH)
+    return recipes(artifacts, target=target, store=store, builder=BENCH)
 
 
 def written(recipe: LayerRecipe) -> tarfile.TarFile:

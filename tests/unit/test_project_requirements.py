@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from repro.errors import UsageError
 from repro.models.project import AptRequest
 from repro.project.apt import parse_apt_text
-from repro.project.collect import Collected, PipInputs, collect_requirements
+from repro.project.pip_inputs import Collected, PipInputs, collect_requirements
 from repro.project.pyproject import Pyproject, dependencies
 from repro.project.requirements import parse_requirements, requirement_line
 

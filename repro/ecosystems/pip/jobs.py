@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.indexes import Index, Indexes
 from repro.ecosystems.pip.pages import local_path
 from repro.files import copy_regular, local_errors, make_folder, open_regular
@@ -23,7 +23,7 @@ _LOG_LINES = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A command for the bench: `stage` is the folder that is /project inside.
+    """A command for the builder: `stage` is the folder that is /project inside.
 
     `env` comes on top of what every run has; `memory` bytes, `timeout` seconds.
     """
@@ -50,11 +50,11 @@ class Finished:
         return "\n".join(f"  {line}" for line in self.log.strip().splitlines()[-_LOG_LINES:])
 
 
-def run_step(bench: Bench, step: Step, log: Path) -> Finished:
+def run_step(builder: Builder, step: Step, log: Path) -> Finished:
     """Run one command in the image; the caller checks how it ended. Raises EngineError."""
-    execution = bench.engine().run(
+    execution = builder.engine().run(
         Job(
-            image=bench.image(),
+            image=builder.image(),
             steps=(tuple(step.argv),),
             stage=step.stage,
             env=tuple(sorted({**_environment(), **dict(step.env)}.items())),

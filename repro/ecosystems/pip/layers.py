@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from repro.ecosystems.base import LayerRecipe
-from repro.ecosystems.pip.bench import Bench
-from repro.ecosystems.pip.compile import have_bytecode, opened_bytecode
+from repro.ecosystems.pip.builder import Builder
+from repro.ecosystems.pip.bytecode import have_bytecode, opened_bytecode
 from repro.ecosystems.pip.layout import Layout, of, skeleton
 from repro.ecosystems.pip.sdist import have_built
 from repro.ecosystems.pip.wheels import (
@@ -68,11 +68,11 @@ class LayerTarget:
 
 
 def recipes(
-    artifacts: Sequence[PipArtifact], *, target: LayerTarget, store: Store, bench: Bench
+    artifacts: Sequence[PipArtifact], *, target: LayerTarget, store: Store, builder: Builder
 ) -> tuple[LayerRecipe, ...]:
     """Return the layers of these artifacts: large wheels first, one each, then all the others.
 
-    `bench` runs the base layers. Writing a layer needs the artifacts in the store, and raises
+    `builder` runs the base layers. Writing a layer needs the artifacts in the store, and raises
     LockError where two wheels write one path differently; several may be written at once. The
     last layer's key covers every wheel, so that a clash is noticed even where all other layers
     were built before.
@@ -83,7 +83,7 @@ def recipes(
         layout=layout,
         target=target,
         store=store,
-        bench=bench,
+        builder=builder,
     )
     large = sorted(
         (item for item in artifacts if item.build is None and item.size > LARGE),
@@ -131,7 +131,7 @@ class _Build:
     layout: Layout
     target: LayerTarget
     store: Store
-    bench: Bench
+    builder: Builder
     ready: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     writers: list[_Writer] = field(default_factory=list)
@@ -202,7 +202,9 @@ class _Build:
         """Build what is a source, plan every wheel, compile: once for all layers."""
         if self.ready:
             return
-        have_built(self.artifacts, python=self.layout.python, bench=self.bench, store=self.store)
+        have_built(
+            self.artifacts, python=self.layout.python, builder=self.builder, store=self.store
+        )
         self.whole = {wheel.name: plan(wheel, self.layout) for wheel in self.wheels}
         self.plans = without_overlap(
             [(wheel, self.whole[wheel.name]) for wheel in self.wheels],
@@ -225,7 +227,7 @@ class _Build:
             self.layout,
             interpreter_id=self.target.interpreter,
             store=self.store,
-            bench=self.bench,
+            builder=self.builder,
         )
 
 

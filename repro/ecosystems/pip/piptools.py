@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from repro.download import redact
 from repro.ecosystems.pip import bootstrap
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.indexes import pip_environment
 from repro.ecosystems.pip.jobs import Step, network_environment, read_result, run_step, show_local
 from repro.ecosystems.pip.pages import Catalogue, ListedFile, project_of
@@ -45,7 +45,7 @@ def compile_in_image(
     request: PipRequest,
     catalogue: Catalogue,
     *,
-    bench: Bench,
+    builder: Builder,
     fetcher: Fetcher,
     folder: Path,
 ) -> tuple[Package, ...]:
@@ -71,7 +71,7 @@ def compile_in_image(
             write_atomic(stage / OUTPUT, pins.encode())
         shown = show_local(catalogue.indexes, stage)
         done = run_step(
-            bench,
+            builder,
             Step(
                 argv=(tools.python, *_COMMAND, *inputs.requirements, _CONSTRAINTS),
                 stage=stage,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from repro.download import Http
-from repro.ecosystems.pip import bootstrap, inside, piptools, sdist, uv
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip import bootstrap, piptools, sdist, uv, uv_in_image
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label, want
 from repro.ecosystems.pip.indexes import effective
 from repro.ecosystems.pip.pages import Catalogue, ListedFile
@@ -34,7 +34,7 @@ _WORKERS = 8
 
 
 def resolve(
-    request: PipRequest, *, store: Store, fetcher: Fetcher, http: Http, bench: Bench
+    request: PipRequest, *, store: Store, fetcher: Fetcher, http: Http, builder: Builder
 ) -> PipResolution:
     """Choose one file for every package that the requirements need.
 
@@ -52,7 +52,7 @@ def resolve(
         store=store,
         fetcher=fetcher,
         http=http,
-        bench=bench,
+        builder=builder,
     )
     packages, name, version = resolver.packages()
     artifacts = resolver.artifacts(packages)
@@ -72,7 +72,7 @@ class _Resolver:
     store: Store
     fetcher: Fetcher
     http: Http
-    bench: Bench
+    builder: Builder
 
     def packages(self) -> tuple[tuple[Package, ...], str, str]:
         """Return the packages, and the resolver's name and version."""
@@ -82,7 +82,7 @@ class _Resolver:
             found = piptools.compile_in_image(
                 request,
                 self.catalogue,
-                bench=self.bench,
+                builder=self.builder,
                 fetcher=self.fetcher,
                 folder=folder,
             )
@@ -95,7 +95,7 @@ class _Resolver:
                 self.fetcher.progress.note(
                     "a package has no wheel: resolving again inside the image, with builds"
                 )
-        found = inside.compile_in_image(request, indexes, bench=self.bench, folder=folder)
+        found = uv_in_image.compile_in_image(request, indexes, builder=self.builder, folder=folder)
         return found, "uv in the image", uv.version()
 
     def artifacts(self, packages: Sequence[Package]) -> tuple[PipArtifact, ...]:
@@ -171,7 +171,9 @@ class _Resolver:
         self.fetcher.fetch([want(item, self.catalogue) for item in requires], what="build tools")
         with self.fetcher.progress.task(f"building {artifact.name} {artifact.version}"):
             first, second = (
-                sdist.build(artifact, requires, python=python, bench=self.bench, store=self.store)
+                sdist.build(
+                    artifact, requires, python=python, builder=self.builder, store=self.store
+                )
                 for _ in range(2)
             )
         if first != second:

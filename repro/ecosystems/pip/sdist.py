@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from repro.ecosystems.pip import bootstrap
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label
 from repro.ecosystems.pip.jobs import Step, run_step
 from repro.ecosystems.pip.pages import project_of
@@ -98,7 +98,7 @@ def build(
     requires: Sequence[PipArtifact],
     *,
     python: str,
-    bench: Bench,
+    builder: Builder,
     store: Store,
 ) -> BuiltWheel:
     """Build one wheel, without network, and put it into the store.
@@ -115,7 +115,7 @@ def build(
         write_atomic(stage / "source" / sdist.filename, b"")  # the mount point
         source = f"{PROJECT}/source/{sdist.filename}"
         done = run_step(
-            bench,
+            builder,
             Step(
                 argv=(
                     tools.python, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps",
@@ -159,7 +159,7 @@ def have_built(
     artifacts: Sequence[PipArtifact],
     *,
     python: str,
-    bench: Bench,
+    builder: Builder,
     store: Store,
 ) -> None:
     """Have the wheel of every locked source distribution in the store.
@@ -170,7 +170,7 @@ def have_built(
         locked = item.build
         if locked is None or store.has(locked.sha256):
             continue
-        built = build(item, locked.requires, python=python, bench=bench, store=store)
+        built = build(item, locked.requires, python=python, builder=builder, store=store)
         if built.sha256 != locked.sha256:
             raise LockError(
                 f"{label(item)}: the wheel built from {item.filename} has sha256 "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.ecosystems.apt import base
+from repro.ecosystems.apt import layer
 from repro.errors import LockError
 from repro.models.lock import Deb
 from repro.progress import Silent
@@ -37,7 +37,7 @@ def tar(text: str, name: str = "./var/lib/dpkg/status") -> io.BytesIO:
 
 def test_key_depends_on_content_alone(tmp_path: Path) -> None:
     def key(*debs: Deb, suite: str = "bookworm", python: str = "3.11", store: str = "a") -> str:
-        return base.recipe(
+        return layer.recipe(
             debs, suite=suite, python=python, store=Store(tmp_path / store), progress=Silent()
         ).key
 
@@ -53,7 +53,7 @@ def test_key_depends_on_content_alone(tmp_path: Path) -> None:
 
 
 def test_installed_as_locked() -> None:
-    base.check_installed(tar(status(LIBGOMP, ZLIB)), (ZLIB, LIBGOMP))
+    layer.check_installed(tar(status(LIBGOMP, ZLIB)), (ZLIB, LIBGOMP))
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def test_installed_as_locked() -> None:
 )
 def test_installed_otherwise(text: str, says: str) -> None:
     with pytest.raises(LockError, match=says):
-        base.check_installed(tar(text), (LIBGOMP, ZLIB))
+        layer.check_installed(tar(text), (LIBGOMP, ZLIB))
 
 
 @pytest.mark.parametrize("source", [tar("x", name="./etc/passwd"), io.BytesIO(b"no tar" * 200)])
 def test_no_record_of_what_was_installed(source: io.BytesIO) -> None:
     with pytest.raises(LockError, match="bootstrapped base"):
-        base.check_installed(source, (ZLIB,))
+        layer.check_installed(source, (ZLIB,))
 
 
 def test_packages_that_are_not_in_the_store(tmp_path: Path) -> None:
-    recipe = base.recipe(
+    recipe = layer.recipe(
         (LIBGOMP,), suite="bookworm", python="3.11", store=Store(tmp_path), progress=Silent()
     )
     with pytest.raises(LockError, match=r"apt libgomp1 12\.2\.0-14\+deb12u1: not in the store"):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.ecosystems.pip import compile_in_image
-from repro.ecosystems.pip.compile import key, sources
+from repro.ecosystems.pip import bytecode_in_image
+from repro.ecosystems.pip.bytecode import key, sources
 from repro.ecosystems.pip.layout import of
 from repro.ecosystems.pip.wheels import plan
 from repro.models.image import EPOCH
@@ -62,7 +62,7 @@ def test_the_key_is_what_decides_the_bytes(tmp_path: Path) -> None:
 def test_the_header_is_an_unchecked_hash() -> None:
     """PEP 552: flags 1 is a hash that is never compared with the source."""
     source = b"VALUE = 1\n"
-    data = compile_in_image.compiled(source, "/x/demo.py")
+    data = bytecode_in_image.compiled(source, "/x/demo.py")
     assert data[:4] == importlib.util.MAGIC_NUMBER
     assert struct.unpack("<I", data[4:8]) == (1,)
     assert data[8:16] == importlib.util.source_hash(source)
@@ -72,18 +72,18 @@ def test_the_header_is_an_unchecked_hash() -> None:
 
 
 def test_the_recipes_epoch_is_the_scripts() -> None:
-    assert compile_in_image.EPOCH == EPOCH
+    assert bytecode_in_image.EPOCH == EPOCH
 
 
 @pytest.mark.parametrize("source", [b"print 1\n", b"\0", b"# coding: nosuch\n", b"\xff\xfe"])
 def test_what_does_not_compile_is_left_out(source: bytes) -> None:
-    assert compile_in_image.compiled(source, "x.py") is None
+    assert bytecode_in_image.compiled(source, "x.py") is None
 
 
 def test_the_output_holds_what_compiled(tmp_path: Path) -> None:
     recipe = Recipe(files={"good.py": b"x = 1\n", "bad.py": b"print 1\n"})
     (tmp_path / "x.whl").write_bytes(make_wheel(recipe))
-    compile_in_image.compile_wheel(
+    bytecode_in_image.compile_wheel(
         {
             "wheel": str(tmp_path / "x.whl"),
             "output": str(tmp_path / "out.zip"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro.ecosystems.pip import uv
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.indexes import Indexes
 from repro.ecosystems.pip.jobs import Step, network_environment, read_result, run_step, show_local
 from repro.ecosystems.pip.request import Package, PipRequest, write_inputs
@@ -16,7 +16,7 @@ from repro.models.execution import PROJECT
 
 
 def compile_in_image(
-    request: PipRequest, indexes: Indexes, *, bench: Bench, folder: Path
+    request: PipRequest, indexes: Indexes, *, builder: Builder, folder: Path
 ) -> tuple[Package, ...]:
     """Resolve with the network and with builds, in the sandbox of the image's own interpreter.
 
@@ -34,7 +34,7 @@ def compile_in_image(
         variables = uv.environment(shown.indexes, _credentials())
         python = f"/usr/bin/python{request.environment.python}"
         done = run_step(
-            bench,
+            builder,
             Step(
                 argv=("./uv", *uv.arguments(inputs, request), "--python", python),
                 stage=stage,

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from repro.ecosystems.pip.bench import Bench
+from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.jobs import Step, run_step
 from repro.ecosystems.pip.layout import Layout
 from repro.ecosystems.pip.wheels import Planned, Wheel
@@ -29,7 +29,7 @@ from repro.store.artifacts import Store
 RECIPE = 1
 """Version of what bytecode looks like; part of its key."""
 
-_SCRIPT = "compile_in_image.py"
+_SCRIPT = "bytecode_in_image.py"
 
 
 def key(wheel: Wheel, layout: Layout, interpreter_id: str) -> str:
@@ -54,7 +54,7 @@ def have_bytecode(
     *,
     interpreter_id: str,
     store: Store,
-    bench: Bench,
+    builder: Builder,
 ) -> None:
     """Have the bytecode of every wheel in the store; one job for all that is missing.
 
@@ -74,7 +74,7 @@ def have_bytecode(
         write_atomic(stage / "manifest.json", json.dumps(manifest).encode())
         write_atomic(stage / _SCRIPT, files("repro.ecosystems.pip").joinpath(_SCRIPT).read_bytes())
         done = run_step(
-            bench,
+            builder,
             Step(
                 argv=(f"/usr/bin/python{layout.python}", "-S", "-s", _SCRIPT, "manifest.json"),
                 stage=stage,

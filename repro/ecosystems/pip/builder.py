@@ -10,7 +10,7 @@ from repro.models.image import Image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
+class Builder:
     """An engine, and an image with the target's interpreter that it has loaded.
 
     Both are made on demand and remembered by who gives them: most resolutions need neither.

@@ -33,8 +33,8 @@ class Job:
 
     `stage` is the private copy of the project: the engine shows it writable at /project, and
     after the run it holds whatever the run left there. `env` is the whole environment of the
-    run. `extra` are layers' unpacked folders (never needed by ordinary runs). `log` receives
-    stdout and stderr, cut at `limits.log` bytes; `echo` also passes them on live.
+    run. `log` receives stdout and stderr, cut at `limits.log` bytes; `echo` also passes them on
+    live.
     """
 
     image: Image

@@ -13,14 +13,15 @@ from repro.models.execution import FileDigest, Run
 from repro.models.lock import Lock
 from repro.models.outcome import AcceptResult
 from repro.models.project import PLATFORM, Project
-from repro.project import tree
-from repro.workflows.baselines import SEAL, last_run, require_unchanged
+from repro.project import digests
+from repro.workflows.baselines import SEAL
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.run import (
     measure_folder,
     require_analysis,
     rerun,
 )
+from repro.workflows.runs import last_run, require_unchanged
 from repro.workflows.tools import Tools
 
 
@@ -52,8 +53,8 @@ def _promotable(project: Project, lock: Lock) -> Run | None:
     same = (
         recorded.environment_key == lock.key
         and recorded.platform == PLATFORM
-        and recorded.code == tree.code_digests(project)
-        and recorded.data == tree.data_digests(project)
+        and recorded.code == digests.code_digests(project)
+        and recorded.data == digests.data_digests(project)
     )
     if not same:
         return None

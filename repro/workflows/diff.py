@@ -13,16 +13,10 @@ from repro.locks import seal as seals
 from repro.models.lock import Lock
 from repro.models.outcome import DiffResult
 from repro.models.project import PLATFORM, Project
-from repro.workflows.baselines import (
-    SEAL,
-    last_run,
-    read_baseline,
-    read_run,
-    require_unchanged,
-    runs_folder,
-)
+from repro.workflows.baselines import SEAL, read_baseline
 from repro.workflows.lockfiles import read_lock
 from repro.workflows.run import measure_folder
+from repro.workflows.runs import last_run, read_run, require_unchanged, runs_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,10 +30,11 @@ from repro.models.lock import Lock
 from repro.models.measurement import Measurement
 from repro.models.outcome import RunResult
 from repro.models.project import PLATFORM, Analysis, Limits, Project
-from repro.project import tree
-from repro.workflows.baselines import RUN
+from repro.project import digests
+from repro.project import stage as stages
 from repro.workflows.build import build_image
 from repro.workflows.lockfiles import fresh_lock, read_lock
+from repro.workflows.runs import RUN
 from repro.workflows.tools import Tools
 
 THREAD_VARIABLES = (
@@ -77,7 +78,7 @@ def run(project: Project, tools: Tools, options: RunOptions) -> RunResult:
     measurement = None if options.command else measure_folder(project, recorded.output_folder)
     copied: tuple[str, ...] = ()
     if options.publish:
-        copied = tree.publish(project, recorded.outputs, recorded.output_folder)
+        copied = stages.publish(project, recorded.outputs, recorded.output_folder)
     return RunResult(run=recorded, measurement=measurement, copied=copied)
 
 
@@ -131,9 +132,9 @@ def execute(project: Project, setting: Setting, options: RunOptions) -> Run:
         project = replace(project, analysis=analysis)
     _ignore_state_folder(project)
     setting.engine.load(setting.image)
-    code, data = tree.code_digests(project), tree.data_digests(project)
+    code, data = digests.code_digests(project), digests.data_digests(project)
     with scratch(project.state_folder / "tmp") as folder:
-        stage = tree.fill_stage(project, make_folder(folder / "project"))
+        stage = stages.fill_stage(project, make_folder(folder / "project"))
         fresh = make_folder(folder / "run")
         _copy_locks(project, setting.lock, fresh / "locks")
         execution = setting.engine.run(
@@ -149,7 +150,7 @@ def execute(project: Project, setting: Setting, options: RunOptions) -> Run:
                 echo=options.echo,
             )
         )
-        outputs = tree.collect(project, stage, make_folder(fresh / "outputs"))
+        outputs = stages.collect(project, stage, make_folder(fresh / "outputs"))
         recorded = Run(
             id=_new_id(),
             folder=fresh,
@@ -161,7 +162,7 @@ def execute(project: Project, setting: Setting, options: RunOptions) -> Run:
             code=code,
             data=data,
             outputs=outputs,
-            discarded=tree.discarded(project, stage),
+            discarded=stages.discarded(project, stage),
         )
         return _keep(project, recorded, own_command=options.command is not None)
 

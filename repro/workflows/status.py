@@ -10,8 +10,9 @@ from repro.models.lock import Lock, LockState
 from repro.models.outcome import Status
 from repro.models.project import Project
 from repro.store.artifacts import Store
-from repro.workflows.baselines import find_baseline, last_run
+from repro.workflows.baselines import find_baseline
 from repro.workflows.lockfiles import lock_state, read_image_record, read_lock
+from repro.workflows.runs import last_run
 
 
 def status(project: Project, store: Store) -> Status:

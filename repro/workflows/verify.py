@@ -12,7 +12,7 @@ from repro.models.lock import Lock
 from repro.models.measurement import Measurement
 from repro.models.project import PLATFORM, Project
 from repro.models.verdict import Verdict, Verification
-from repro.project import tree
+from repro.project.digests import data_digests
 from repro.workflows.baselines import find_baseline
 from repro.workflows.lockfiles import fresh_lock, read_lock
 from repro.workflows.run import (
@@ -105,7 +105,7 @@ def changed_paths(old: tuple[FileDigest, ...], new: tuple[FileDigest, ...]) -> t
 
 
 def _require_same_data(project: Project, baseline: Baseline) -> None:
-    changed = changed_paths(baseline.data, tree.data_digests(project))
+    changed = changed_paths(baseline.data, data_digests(project))
     if changed:
         raise LockError(
             "the data is not that of the baseline: " + ", ".join(changed[:10]),

@@ -11,7 +11,8 @@ import pytest
 
 from repro.errors import AnalysisError
 from repro.models.project import Analysis, Environment, MetricSettings, Project
-from repro.project import tree
+from repro.project import digests, tree
+from repro.project import stage as stages
 
 
 def project(root: Path) -> Project:
@@ -60,7 +61,7 @@ def test_a_stage_holds_no_output_and_no_data(tmp_path: Path) -> None:
     fill(root)
     (root / "a.py").chmod(0o750)
     stage.mkdir()
-    staged = tree.fill_stage(project(root), stage)
+    staged = stages.fill_stage(project(root), stage)
     assert not (stage / "metrics.json").exists()
     assert list((stage / "out").iterdir()) == []
     assert list((stage / "data").iterdir()) == []
@@ -73,17 +74,17 @@ def test_outputs_are_collected_and_the_rest_listed(tmp_path: Path) -> None:
     root, stage, kept = tmp_path / "p", tmp_path / "s", tmp_path / "k"
     fill(root)
     stage.mkdir()
-    staged = tree.fill_stage(project(root), stage)
+    staged = stages.fill_stage(project(root), stage)
     (stage / "out/deep").mkdir()
     (stage / "out/deep/r.csv").write_text("1")
     (stage / "metrics.json").write_text("{}")
     (stage / "a.py").write_text("changed")
     (stage / "repro.toml").unlink()
     (stage / "new").write_text("")
-    collected = tree.collect(project(root), staged, kept)
+    collected = stages.collect(project(root), staged, kept)
     assert [item.path for item in collected] == ["metrics.json", "out/deep/r.csv"]
     assert (kept / "out/deep/r.csv").read_text() == "1"
-    assert tree.discarded(project(root), staged) == ("a.py", "new", "repro.toml")
+    assert stages.discarded(project(root), staged) == ("a.py", "new", "repro.toml")
 
 
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "hardlink"])
@@ -91,7 +92,7 @@ def test_h66_what_is_no_plain_file_is_never_opened(tmp_path: Path, kind: str) ->
     root, stage = tmp_path / "p", tmp_path / "s"
     fill(root)
     stage.mkdir()
-    staged = tree.fill_stage(project(root), stage)
+    staged = stages.fill_stage(project(root), stage)
     target = stage / "metrics.json"
     if kind == "symlink":
         target.symlink_to("/etc/passwd")
@@ -100,20 +101,20 @@ def test_h66_what_is_no_plain_file_is_never_opened(tmp_path: Path, kind: str) ->
     else:
         target.hardlink_to(stage / "a.py")
     with pytest.raises(AnalysisError, match=r"metrics\.json"):
-        tree.collect(project(root), staged, tmp_path / "k")
+        stages.collect(project(root), staged, tmp_path / "k")
 
 
 def test_code_digests_ignore_tolerances_and_notice_the_command(tmp_path: Path) -> None:
     fill(tmp_path)
     first = project(tmp_path)
-    before = tree.code_digests(first)
+    before = digests.code_digests(first)
     (tmp_path / "repro.toml").write_text("# other tolerances")
-    assert tree.code_digests(first) == before
+    assert digests.code_digests(first) == before
     assert first.analysis is not None
     other = replace(first, analysis=replace(first.analysis, steps=(("false",),)))
-    assert tree.code_digests(other) != before
+    assert digests.code_digests(other) != before
     (tmp_path / "a.py").write_text("other")
-    assert tree.code_digests(first) != before
+    assert digests.code_digests(first) != before
 
 
 def test_submodules_nested_repositories_and_conflicts_are_whole(tmp_path: Path) -> None:
@@ -126,9 +127,9 @@ def test_submodules_nested_repositories_and_conflicts_are_whole(tmp_path: Path) 
     git(tmp_path, "init", "-q")
     one = project(tmp_path)
     assert "nested/m.py" in tree.project_files(one)
-    before = tree.code_digests(one)
+    before = digests.code_digests(one)
     (nested / "m.py").write_text("2")
-    assert tree.code_digests(one) != before
+    assert digests.code_digests(one) != before
     blob = subprocess.run(
         ["git", "-C", str(tmp_path), "hash-object", "-w", "a.py"], check=True, capture_output=True
     ).stdout.decode().strip()  # fmt: skip
@@ -164,10 +165,10 @@ def test_data_behind_a_link_in_the_project_is_digested_by_content(tmp_path: Path
     fill(tmp_path)
     (tmp_path / "data").rename(tmp_path / "real")
     (tmp_path / "data").symlink_to("real")
-    before = tree.data_digests(project(tmp_path))
+    before = digests.data_digests(project(tmp_path))
     assert [item.path for item in before] == ["data/x.csv"]
     (tmp_path / "real/x.csv").write_text("other")
-    assert tree.data_digests(project(tmp_path)) != before
+    assert digests.data_digests(project(tmp_path)) != before
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
@@ -178,11 +179,11 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     (root / os.fsdecode(b"caf\xe9.py")).touch()
     (root / "data" / os.fsdecode(b"\xff")).touch()
     one = project(root)
-    names = [item.path for item in (*tree.code_digests(one), *tree.data_digests(one))]
+    names = [item.path for item in (*digests.code_digests(one), *digests.data_digests(one))]
     assert {r"caf\xe9.py", r"data/\xff"} <= set(names)
-    staged = tree.fill_stage(one, stage)
+    staged = stages.fill_stage(one, stage)
     (stage / os.fsdecode(b"new\xe9")).touch()
-    assert r"new\xe9" in tree.discarded(one, staged)
+    assert r"new\xe9" in stages.discarded(one, staged)
     (stage / "out" / os.fsdecode(b"\xe9")).touch()
     with pytest.raises(AnalysisError, match="UTF-8"):
-        tree.collect(one, staged, tmp_path / "k")
+        stages.collect(one, staged, tmp_path / "k")

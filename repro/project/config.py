@@ -26,6 +26,20 @@ from repro.project.values import Table
 
 FILE = "repro.toml"
 
+TOP = (
+    "name", "vendor", "environment", "analysis", "metrics", "tables", "apt", "indexes",
+)  # fmt: skip
+ENVIRONMENT = (
+    "suite", "python", "pip", "extras", "groups", "apt", "resolver",
+    "system-site-packages", "allow-overlap",
+)  # fmt: skip
+ANALYSIS = (
+    "command", "data", "outputs", "timeout", "memory", "pids", "threads", "env", "limits",
+    "max-output", "max-log",
+)  # fmt: skip
+APT = ("mirror", "snapshot")
+"""The keys of each table; docs/reference/repro-toml.md explains every one (a test compares)."""
+
 _LATER_ENVIRONMENT = {
     "image": "this release bootstraps its base from a suite: suite = "
     '"bookworm"; base images come in a later release',
@@ -82,8 +96,7 @@ def parse_settings(
     out of range, a key of a later release.
     """
     top = Table(file=file, path=path, values=document)
-    top.only("name", "vendor", "environment", "analysis", "metrics", "tables", "apt", "indexes",
-             later={"services": "services come in a later release"})  # fmt: skip
+    top.only(*TOP, later={"services": "services come in a later release"})
     environment = top.table("environment") or _empty(top, "environment")
     _environment_keys(environment)
     metrics = top.table("metrics")
@@ -119,8 +132,7 @@ def _environment_keys(table: Table) -> None:
             f"{table.where('image')}: suite is given too: a base is one or the other",
             hint="remove image: this release bootstraps its base from a suite",
         )
-    table.only("suite", "python", "pip", "extras", "groups", "apt", "resolver",
-               "system-site-packages", "allow-overlap", later=_LATER_ENVIRONMENT)  # fmt: skip
+    table.only(*ENVIRONMENT, later=_LATER_ENVIRONMENT)
 
 
 def _input_path(text: str, where: str) -> str:
@@ -161,8 +173,7 @@ def _overlap(table: Table) -> tuple[str, ...]:
 def _analysis(table: Table | None) -> Analysis | None:
     if table is None:
         return None
-    table.only("command", "data", "outputs", "timeout", "memory", "pids", "threads", "env",
-               "limits", "max-output", "max-log", later=_LATER_ANALYSIS)  # fmt: skip
+    table.only(*ANALYSIS, later=_LATER_ANALYSIS)
     data = table.texts("data") or ()
     return Analysis(
         steps=_steps(table),
@@ -246,7 +257,7 @@ def _variables(table: Table | None) -> tuple[tuple[str, str], ...]:
 def _sources(top: Table) -> Sources:
     apt = top.table("apt", "packages are listed under [environment] apt")
     if apt is not None:
-        apt.only("mirror", "snapshot")
+        apt.only(*APT)
     indexes = top.table("indexes")
     vendor = top.text("vendor")
     return Sources(

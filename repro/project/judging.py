@@ -9,8 +9,11 @@ from repro.models.project import MetricRule, MetricSettings, TableSettings, Tole
 from repro.project.source import project_path
 from repro.project.values import Table
 
-_RULE = ("rel", "abs", "direction", "ignore")
-_RESERVED = ("files", "default")
+RULE = ("rel", "abs", "direction", "ignore")
+DEFAULT = ("rel", "abs")
+METRICS = ("files", "default")
+TABLES = ("file", "key", "default", "columns")
+"""Keys of a rule, of a default tolerance, of `[metrics]` beside its patterns, of `[[tables]]`."""
 
 
 def metric_settings(table: Table | None) -> MetricSettings:
@@ -21,7 +24,7 @@ def metric_settings(table: Table | None) -> MetricSettings:
     return MetricSettings(
         files=output_paths(table, "files"),
         default=default,
-        rules=_rules(table, default, [key for key in table.values if key not in _RESERVED]),
+        rules=_rules(table, default, [key for key in table.values if key not in METRICS]),
     )
 
 
@@ -29,7 +32,7 @@ def table_settings(tables: Sequence[Table]) -> tuple[TableSettings, ...]:
     """Read `[[tables]]`. Raises UsageError."""
     found: dict[str, TableSettings] = {}
     for table in tables:
-        table.only("file", "key", "default", "columns")
+        table.only(*TABLES)
         file = table.text("file")
         if file is None:
             raise UsageError(f"{table.where()}: file is missing", hint='file = "out/table.csv"')
@@ -74,7 +77,7 @@ def _default(table: Table) -> Tolerance:
     default = table.table("default", "write default = { rel = 1e-9, abs = 0.0 }")
     if default is None:
         return MetricSettings().default
-    default.only("rel", "abs")
+    default.only(*DEFAULT)
     return _tolerance(default)
 
 
@@ -96,12 +99,12 @@ def _rules(table: Table, default: Tolerance, patterns: Sequence[str]) -> tuple[M
 
 def _rule(table: Table, pattern: str, default: Tolerance) -> MetricRule:
     inner = [key for key, value in table.values.items() if isinstance(value, dict)]
-    if inner and inner[0] not in _RULE:
+    if inner and inner[0] not in RULE:
         raise UsageError(
             f"{table.where(inner[0])}: unknown key",
             hint=f'a pattern with a dot is quoted: "{pattern}.{inner[0]}" = {{ … }}',
         )
-    table.only(*_RULE)
+    table.only(*RULE)
     if not table.values:
         raise UsageError(f"{table.where()}: an empty rule", hint="give rel, abs or ignore")
     reason = table.text("ignore", 'the reason is required: ignore = "timing"')

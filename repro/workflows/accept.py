@@ -15,12 +15,9 @@ from repro.models.outcome import AcceptResult
 from repro.models.project import PLATFORM, Project
 from repro.project import digests
 from repro.workflows.baselines import SEAL
+from repro.workflows.execute import require_analysis, rerun
 from repro.workflows.lockfiles import fresh_lock
-from repro.workflows.run import (
-    measure_folder,
-    require_analysis,
-    rerun,
-)
+from repro.workflows.measuring import measure_folder
 from repro.workflows.runs import last_run, require_unchanged
 from repro.workflows.tools import Tools
 

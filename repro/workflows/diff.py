@@ -15,7 +15,7 @@ from repro.models.outcome import DiffResult
 from repro.models.project import PLATFORM, Project
 from repro.workflows.baselines import SEAL, read_baseline
 from repro.workflows.lockfiles import read_lock
-from repro.workflows.run import measure_folder
+from repro.workflows.measuring import measure_folder
 from repro.workflows.runs import last_run, read_run, require_unchanged, runs_folder
 
 

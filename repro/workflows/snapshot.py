@@ -25,7 +25,7 @@ from repro.models.image import Image
 from repro.models.lock import Lock, PipArtifact, Seal, Upgrade
 from repro.models.outcome import SnapshotResult
 from repro.models.project import PLATFORM, Project
-from repro.workflows.build import base_image
+from repro.workflows.assemble import base_image
 from repro.workflows.lockfiles import lock_state, read_file, read_lock
 from repro.workflows.tools import Tools
 

@@ -14,12 +14,9 @@ from repro.models.project import PLATFORM, Project
 from repro.models.verdict import Verdict, Verification
 from repro.project.digests import data_digests
 from repro.workflows.baselines import find_baseline
+from repro.workflows.execute import require_analysis, rerun
 from repro.workflows.lockfiles import fresh_lock, read_lock
-from repro.workflows.run import (
-    measure_folder,
-    require_analysis,
-    rerun,
-)
+from repro.workflows.measuring import measure_folder
 from repro.workflows.tools import Tools
 
 

@@ -1,0 +1,127 @@
+"""From a lock to its image: fetch what is missing, make the layers, compose them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+
+from repro.ecosystems.apt import fetch as apt_fetch
+from repro.ecosystems.apt import layer as apt_layer
+from repro.ecosystems.base import LayerRecipe
+from repro.ecosystems.pip import fetch as pip_fetch
+from repro.ecosystems.pip import layers as pip_layers
+from repro.ecosystems.pip.builder import Builder
+from repro.errors import LockError
+from repro.image.config import compose
+from repro.models.image import RECIPE, Image, Layer
+from repro.models.lock import Lock
+from repro.models.project import Project
+from repro.store.artifacts import Store
+from repro.workflows.tools import Tools
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
+    """Make every layer that the store lacks; return the image and how many were made."""
+    store = tools.store
+    base = base_recipe(lock, tools)
+    builder = Builder(
+        engine=tools.build_engine, image=cache(lambda: base_image(project, lock, tools))
+    )
+    recipes = (base, *pip_recipes(lock, store, builder))
+    missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
+    if missing:
+        with store.lock(f"build-{base.key}", what="building this environment"):
+            _fetch(project, lock, tools, missing, base)
+            _make(missing, base, tools)
+    layers = [_require(store, recipe) for recipe in recipes]
+    return _image(lock, tuple(layers)), len(missing)
+
+
+def base_recipe(lock: Lock, tools: Tools) -> LayerRecipe:
+    """The recipe of the base layer."""
+    return apt_layer.recipe(
+        lock.debs,
+        suite=lock.seal.suite,
+        python=lock.seal.python,
+        store=tools.store,
+        progress=tools.progress,
+    )
+
+
+def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe, ...]:
+    """The recipes of the layers above the base."""
+    return pip_layers.recipes(
+        lock.pip,
+        target=pip_layers.LayerTarget.of(lock),
+        store=store,
+        builder=builder,
+    )
+
+
+def base_image(project: Project, lock: Lock, tools: Tools) -> Image:
+    """The image of the base layer alone, loaded where builds and resolvers run in it."""
+    recipe = base_recipe(lock, tools)
+    layer = tools.store.layer(recipe.key)
+    if layer is None:
+        _fetch(project, replace(lock, pip=()), tools, [recipe], recipe)
+        with tools.progress.task("building the base"):
+            layer = tools.store.keep_layer(recipe.name, recipe.key, recipe.write)
+    image = _image(lock, (layer,))
+    tools.build_engine().load(image)
+    return image
+
+
+def _fetch(
+    project: Project, lock: Lock, tools: Tools, missing: Sequence[LayerRecipe], base: LayerRecipe
+) -> None:
+    vendor = project.root / project.sources.vendor if project.sources.vendor else None
+    fetcher = tools.fetcher(vendor)
+    if base in missing:
+        fetcher.fetch(
+            apt_fetch.wanted(lock.debs, project.sources, lock.seal, tools.http), what="apt packages"
+        )
+    if any(recipe is not base for recipe in missing):
+        wanted = pip_fetch.wanted(lock.pip, project.sources, tools.http)
+        fetcher.fetch(wanted, what="pip packages")
+
+
+def _make(missing: Sequence[LayerRecipe], base: LayerRecipe, tools: Tools) -> None:
+    """Build the base first, then the others side by side."""
+    store = tools.store
+    with tools.progress.task("building layers", len(missing)) as task:
+
+        def make(recipe: LayerRecipe) -> None:
+            if store.layer(recipe.key) is None:
+                store.keep_layer(recipe.name, recipe.key, recipe.write)
+            task.advance()
+
+        if base in missing:
+            make(base)
+        pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+        try:
+            for _ in pool.map(make, [recipe for recipe in missing if recipe is not base]):
+                pass
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _require(store: Store, recipe: LayerRecipe) -> Layer:
+    layer = store.layer(recipe.key)
+    if layer is None:
+        raise LockError(f"the layer {recipe.name} vanished from {store.root}", hint="run it again")
+    return layer
+
+
+def _image(lock: Lock, layers: tuple[Layer, ...]) -> Image:
+    path = f"/opt/venv/bin:{SYSTEM_PATH}" if lock.seal.python != "2.7" else SYSTEM_PATH
+    return compose(
+        layers,
+        env=(("LANG", "C.UTF-8"), ("PATH", path)),
+        command=(f"python{lock.seal.python}",),
+        labels=(("repro.environment", lock.key), ("repro.recipe", str(RECIPE))),
+    )

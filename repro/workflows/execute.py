@@ -1,0 +1,230 @@
+"""One run inside the pinned image, network off, recorded with what it came from."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from repro.engines.base import Engine
+from repro.errors import AnalysisError, LockError, UsageError
+from repro.files import copy_regular, local_errors, make_folder, scratch, write_atomic
+from repro.locks import seal
+from repro.locks.records import render_run
+from repro.models.execution import HOME, PROJECT, Cpu, Ending, Job, Run
+from repro.models.image import EPOCH, Image
+from repro.models.lock import Lock
+from repro.models.project import PLATFORM, Analysis, Limits, Project
+from repro.project import digests
+from repro.project import stage as stages
+from repro.workflows.build import build_image
+from repro.workflows.lockfiles import read_lock
+from repro.workflows.runs import RUN
+from repro.workflows.tools import Tools
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+_VECTOR_FEATURES = re.compile(r"sse|avx|fma|f16c|bmi|amx|vnni|popcnt|pclmul|gfni|vaes|sha_ni")
+_TAIL = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """Where a run takes place."""
+
+    lock: Lock
+    image: Image
+    engine: Engine
+
+
+def prepare(project: Project, lock: Lock, tools: Tools) -> Setting:
+    """Choose the engine, and have the image of the lock, checked against image.toml."""
+    engine = tools.engine()
+    return Setting(lock=lock, image=build_image(project, lock, tools), engine=engine)
+
+
+def require_analysis(project: Project) -> Analysis:
+    """The project's analysis. Raises UsageError when none is declared."""
+    if project.analysis is None or not project.analysis.steps:
+        raise UsageError(
+            f"{project.config or project.root}: no analysis is declared",
+            hint='say there what to run: [analysis] command = ["python", "analysis.py"]'
+            if project.config
+            else "repro init proposes a repro.toml that says what to run",
+        )
+    return project.analysis
+
+
+def rerun(project: Project, lock: Lock, tools: Tools) -> Run:
+    """Run the analysis in the image of its lock, silently. Raises AnalysisError when it fails."""
+    setting = prepare(project, lock, tools)
+    with tools.progress.task("running the analysis"):
+        recorded = execute(project, setting, echo=False)
+    require_success(recorded)
+    return recorded
+
+
+def execute(
+    project: Project,
+    setting: Setting,
+    *,
+    command: tuple[str, ...] | None = None,
+    interactive: bool = False,
+    echo: bool = True,
+) -> Run:
+    """Run once over a fresh private copy of the project and record it, failed or not.
+
+    `command` is the user's own, instead of the analysis; `interactive`: on the person's
+    terminal; `echo`: its output is shown live.
+    """
+    analysis = project.analysis or Analysis(steps=())
+    if command is not None:
+        analysis = replace(analysis, steps=(command,))
+        project = replace(project, analysis=analysis)
+    _ignore_state_folder(project)
+    setting.engine.load(setting.image)
+    code, data = digests.code_digests(project), digests.data_digests(project)
+    with scratch(project.state_folder / "tmp") as folder:
+        stage = stages.fill_stage(project, make_folder(folder / "project"))
+        fresh = make_folder(folder / "run")
+        _copy_locks(project, setting.lock, fresh / "locks")
+        execution = setting.engine.run(
+            Job(
+                image=setting.image,
+                steps=analysis.steps,
+                stage=stage.folder,
+                mounts=stage.mounts,
+                env=_environment(project, setting.image, interactive=interactive),
+                limits=_limits(analysis.limits, interactive=interactive),
+                log=fresh / "log.txt",
+                interactive=interactive,
+                echo=echo,
+            )
+        )
+        outputs = stages.collect(project, stage, make_folder(fresh / "outputs"))
+        recorded = Run(
+            id=_new_id(),
+            folder=fresh,
+            environment_key=setting.lock.key,
+            image_id=setting.image.id,
+            platform=PLATFORM,
+            execution=execution,
+            cpu=this_cpu(),
+            code=code,
+            data=data,
+            outputs=outputs,
+            discarded=stages.discarded(project, stage),
+        )
+        return _keep(project, recorded, own_command=command is not None)
+
+
+def _copy_locks(project: Project, lock: Lock, target: Path) -> None:
+    """Keep the locks with the run. Raises LockError when they are no longer those it runs in."""
+    for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
+        copy_regular(project.lock_folder / name, target / name)
+    if read_lock(target, root=project.root).key != lock.key:
+        raise LockError("the locks changed while their image was made", hint="run it again")
+
+
+def _keep(project: Project, recorded: Run, *, own_command: bool) -> Run:
+    """Move a finished run to its place; a run of a user's own command is no analysis."""
+    parent = project.state_folder / ("commands" if own_command else "runs")
+    kept = replace(recorded, folder=parent / recorded.id)
+    write_atomic(recorded.folder / RUN, render_run(kept))
+    make_folder(parent)
+    with local_errors(kept.folder):
+        recorded.folder.rename(kept.folder)
+    return kept
+
+
+def _new_id() -> str:
+    """Sorted by time, to the microsecond: the last one is the latest, also of quick ones."""
+    seconds, rest = divmod(time.time_ns() // 1000, 1_000_000)
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+    return f"{moment}{rest:06}-{secrets.token_hex(3)}"
+
+
+def _ignore_state_folder(project: Project) -> None:
+    marker = project.state_folder / ".gitignore"
+    if not marker.exists():
+        write_atomic(marker, b"*\n")
+
+
+def _limits(limits: Limits, *, interactive: bool) -> Limits:
+    return replace(limits, timeout=float("inf")) if interactive else limits
+
+
+def run_environment(project: Project, image: Image) -> tuple[tuple[str, str], ...]:
+    """Return the whole environment of a run, and nothing of the host's (DESIGN.md §7)."""
+    analysis = project.analysis or Analysis(steps=())
+    values = dict(image.env)
+    values |= {
+        "HOME": HOME,
+        "LANG": "C.UTF-8",
+        "MPLCONFIGDIR": f"{HOME}/.config/matplotlib",
+        "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": str(EPOCH),
+        "TZ": "UTC",
+    }
+    values |= dict.fromkeys(THREAD_VARIABLES, str(analysis.threads))
+    source = f"{PROJECT}/src" if (project.root / "src").is_dir() else PROJECT
+    values["PYTHONPATH"] = source
+    values |= dict(analysis.env)
+    return tuple(sorted(values.items()))
+
+
+def _environment(
+    project: Project, image: Image, *, interactive: bool
+) -> tuple[tuple[str, str], ...]:
+    """`run_environment`; where a person sits at it, with a terminal that every image knows."""
+    values = run_environment(project, image)
+    if not interactive or any(name == "TERM" for name, _ in values):
+        return values
+    kind = "dumb" if os.environ.get("TERM", "dumb") == "dumb" else "xterm"
+    return tuple(sorted((*values, ("TERM", kind))))
+
+
+def this_cpu() -> Cpu:
+    """The processor's model and its vector features, from /proc/cpuinfo."""
+    text = Path("/proc/cpuinfo").read_text(errors="replace")
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
+    features = sorted(f for f in flags[1].split() if _VECTOR_FEATURES.search(f)) if flags else ()
+    return Cpu(model=model[1].strip() if model else os.uname().machine, features=tuple(features))
+
+
+def require_success(recorded: Run, what: str = "the analysis") -> None:
+    """Raise AnalysisError for a failed run, with its status and the last lines of its log."""
+    execution = recorded.execution
+    if execution.succeeded:
+        return
+    reasons = {
+        Ending.EXITED: f"ended with status {execution.code}",
+        Ending.TIMEOUT: "ran into its time limit ([analysis] timeout) and was ended",
+        Ending.MEMORY: "needed more memory than its limit ([analysis] memory) and was ended",
+        Ending.OUTPUT: "wrote more than its limit ([analysis] max-output) and was ended",
+    }
+    log = recorded.folder / "log.txt"
+    raise AnalysisError(
+        f"{what} {reasons[execution.ending]}\n{_tail(log)}".rstrip(),
+        hint=f"the whole log: {log}; look around inside: repro shell",
+    )
+
+
+def _tail(log: Path) -> str:
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 64 * 1024))
+        lines: Sequence[str] = file.read().decode(errors="replace").splitlines()
+    return "\n".join(f"  | {line}" for line in lines[-_TAIL:])

@@ -1,0 +1,81 @@
+"""`image.toml`: what the first build of a lock records, and every later one must match."""
+
+from __future__ import annotations
+
+from repro.ecosystems.apt.layer import tool_versions
+from repro.errors import LockError
+from repro.files import write_atomic
+from repro.image.difference import first_difference
+from repro.locks import seal
+from repro.locks.records import render_image
+from repro.models.image import RECIPE, Image, ImageRecord
+from repro.models.lock import Lock
+from repro.models.project import Project
+from repro.workflows.lockfiles import read_image_record
+from repro.workflows.tools import Tools
+
+
+def enforce(
+    project: Project, lock: Lock, image: Image, tools: Tools, *, record: bool
+) -> tuple[ImageRecord, bool]:
+    """Check the image against image.toml, or write that file; say whether it was written."""
+    old = read_image_record(project)
+    same_subject = old is not None and old.environment_key == lock.key and old.recipe == RECIPE
+    if old is not None and same_subject and not record:
+        if old.image_id != image.id:
+            raise _other_image(old, image, tools)
+        if (old.manifest_digest, old.layers) != (image.manifest_digest, _named_layers(image)):
+            raise LockError(
+                f"{seal.IMAGE_RECORD}: the image ID {old.image_id} is that of this build, but the "
+                "manifest or the layers beside it are not: it was edited",
+                hint="restore it from version control, or record it anew: repro build --record",
+            )
+        return old, False
+    if old is not None and old.environment_key == lock.key and old.recipe != RECIPE and not record:
+        tools.progress.note(
+            f"image.toml is of recipe {old.recipe}, this repro builds recipe {RECIPE}: "
+            "record the new image with repro build --record"
+        )
+        return old, False
+    new = ImageRecord(
+        recipe=RECIPE,
+        environment_key=lock.key,
+        image_id=image.id,
+        manifest_digest=image.manifest_digest,
+        layers=_named_layers(image),
+        tools=tool_versions(),
+    )
+    write_atomic(project.lock_folder / seal.IMAGE_RECORD, render_image(new))
+    return new, True
+
+
+def _named_layers(image: Image) -> tuple[tuple[str, str], ...]:
+    return tuple((layer.name, layer.digest) for layer in image.layers)
+
+
+def _other_image(old: ImageRecord, image: Image, tools: Tools) -> LockError:
+    lines = [
+        f"this lock built another image than image.toml records: {image.id}, "
+        f"recorded {old.image_id}"
+    ]
+    recorded = dict(old.layers)
+    for layer in image.layers:
+        expected = recorded.get(layer.name)
+        if expected == layer.digest:
+            continue
+        lines.append(f"layer {layer.name!r}: {layer.digest}, recorded {expected or 'none'}")
+        kept = tools.store.path(expected.removeprefix("sha256:")) if expected else None
+        if kept is not None and kept.is_file():
+            lines.append(
+                f"first difference: {first_difference(kept, tools.store.layer_path(layer))}"
+            )
+        break
+    now = dict(tool_versions())
+    for tool, version in old.tools:
+        if now.get(tool) != version:
+            lines.append(f"{tool} is {now.get(tool, 'absent')}, it was {version}")
+    return LockError(
+        "\n  ".join(lines),
+        hint="if image.toml is wrong, restore it from version control; if the new image is "
+        "meant: repro build --record",
+    )

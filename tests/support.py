@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,11 +53,15 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Cli:
-    """`repro` as a user runs it: a process of its own, with a cache of the tests'."""
+    """`repro` as a user runs it: a process of its own, with a cache of the tests'.
+
+    `secrets` are what `extra` or the surroundings hold, and what nothing may ever show.
+    """
 
     cache: Path
     folder: Path
     extra: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
     @property
     def env(self) -> dict[str, str]:
@@ -140,9 +145,30 @@ def tree_digest(folder: Path, *, leave_out: Sequence[str] = (".repro",)) -> dict
     return found
 
 
+_EXPLAINED = range(2, 8)
+"""Exit codes of errors: each says what to do next."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 def assert_refused(answer: Answer, code: int, *says: str) -> None:
-    """Assert what every row of FAULTS.md does: exit code, plain message, no traceback."""
+    """Assert what every row of FAULTS.md does of an answer.
+
+    Exit code; the texts that its message must hold; a next step with every error; no traceback,
+    no control character, no "reproduced" beside another exit code. `tests.watch.faulted` looks
+    at what the command left behind as well.
+    """
+    whole = answer.err + answer.out
     assert answer.code == code, answer
-    assert "Traceback" not in answer.err + answer.out, answer.err
+    assert "Traceback" not in whole, answer.err
+    assert not _CONTROL.search(whole), repr(whole)
     for text in says:
-        assert text in answer.err + answer.out, (text, answer)
+        assert text in whole, (text, answer)
+    if code != 0:
+        assert not re.search(r"^. reproduced|\"verdict\": \"reproduced\"", whole, re.MULTILINE), (
+            answer
+        )
+    if code in _EXPLAINED:
+        assert re.search(r"^  hint: .|\"hint\": \"|^ *next  |\"next\": \"", whole, re.MULTILINE), (
+            answer
+        )

@@ -74,6 +74,14 @@ def house(session: nox.Session) -> None:
         session.run("pytest", "tests/test_house.py", *session.posargs)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure speed beside the peers and write docs/benchmarks.md (12 minutes, a quiet machine)."""
+    words = session.posargs or ("--write", str(ROOT / "docs" / "benchmarks.md"))
+    with session.chdir(install_wheel(session)):
+        session.run("python", "-m", "benchmarks", *words)
+
+
 def install_tools(session: nox.Session) -> None:
     """Install what the project needs: as locked, on the interpreter that the lock is for."""
     locked = SETTINGS["tool"]["repro"]["environment"]["python"]

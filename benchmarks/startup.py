@@ -1,43 +1,48 @@
-"""How long `repro --help` and `repro status` take beside a bare interpreter, in one run.
-
-python benchmarks/startup.py [ROUNDS]: medians in milliseconds, and their ratio to `python -c pass`.
-"""
+"""How long the program takes to start and to say where a project stands."""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
+from pathlib import Path
 
-COMMANDS = {
-    "python -c pass": ["-c", "pass"],
-    "import click": ["-c", "import click"],
-    "repro --help": ["-m", "repro", "--help"],
-    "repro status": ["-m", "repro", "status"],
-}
+from benchmarks.figures import Figure, Target
+from benchmarks.timing import REPRO, Command, take_turns
+from benchmarks.workshop import Workshop
 
-
-def once(arguments: list[str], folder: str) -> float:
-    """Run the interpreter once; return the wall time in milliseconds."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, check=False)
-    return (time.perf_counter() - start) * 1000
+ROUNDS = 20
+BARE = "`python -c pass`"
 
 
-def main(rounds: int) -> None:
-    """Take turns, so that whatever else the machine does hits all alike."""
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(rounds):
-            for name, arguments in COMMANDS.items():
-                times[name].append(once(arguments, folder))
-    bare = statistics.median(times["python -c pass"])
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"{name:16} {median:7.1f} ms  {median / bare:5.1f} x")
+def figures(workshop: Workshop) -> list[Figure]:
+    """Measure `--help` and `status` beside a bare interpreter and two well-known programs."""
+    folder = workshop.stack.folder
+    extra = {"REPRO_CACHE": str(workshop.built)}
+    bin_folder = Path(sys.executable).parent
 
+    def command(*argv: str | Path) -> Command:
+        return Command(argv=argv, folder=folder, extra=extra)
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    times = take_turns(
+        {
+            BARE: command(sys.executable, "-c", "pass"),
+            "`pip --help`": command(sys.executable, "-m", "pip", "--help"),
+            "`uv --help`": command(bin_folder / "uv", "--help"),
+            "help": command(REPRO, "--help"),
+            "status": command(REPRO, "status"),
+        },
+        rounds=workshop.rounds(ROUNDS),
+    )
+    peers = tuple((name, times[name]) for name in (BARE, "`pip --help`", "`uv --help`"))
+    lock = workshop.stack.lock
+    size = f"{len(lock.debs)} apt and {len(lock.pip)} pip packages"
+    return [
+        Figure(
+            what="`repro --help`", ours=times["help"], peers=peers, target=Target(seconds=0.150)
+        ),
+        Figure(
+            what=f"`repro status`, {size} locked",
+            ours=times["status"],
+            peers=peers[:1],
+            target=Target(seconds=0.5),
+        ),
+    ]

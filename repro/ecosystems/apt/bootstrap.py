@@ -115,21 +115,29 @@ class Bootstrap:
             )
         require_tools()
         with workspace(self.store) as folder:
-            repository = make_folder(folder / "repository")
-            self._fill(repository)
-            for name, text in (("setup", _SETUP), ("customize", _customize())):
-                write_atomic(folder / name, text.encode(), 0o755)
-            make_folder(folder / "tmp").chmod(0o1777)
+            command = self.prepare(folder)
             with local_errors(target), target.open("wb") as file:
                 done = run(
-                    self._command(folder, repository),
-                    env=_environment(folder),
+                    command,
+                    env=environment(folder),
                     cwd=folder,
                     stdout=file.fileno(),
                     timeout=TIMEOUT,
                 )
         if done.code:
             raise self._failure(done)
+
+    def prepare(self, folder: Path) -> Sequence[str]:
+        """Write what mmdebstrap needs into an empty folder; return its command line.
+
+        It runs there, in `environment(folder)`, and writes the tar to its standard output.
+        """
+        repository = make_folder(folder / "repository")
+        self._fill(repository)
+        for name, text in (("setup", _SETUP), ("customize", _customize())):
+            write_atomic(folder / name, text.encode(), 0o755)
+        make_folder(folder / "tmp").chmod(0o1777)
+        return self._command(folder, repository)
 
     def _fill(self, repository: Path) -> None:
         """Write the flat repository: hard links into the store where that is possible."""
@@ -254,7 +262,8 @@ def _customize() -> str:
     return _CUSTOMIZE.replace("@EPOCH@", str(EPOCH))
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
+    """Return the whole environment of the bootstrap that was prepared in `folder`."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(folder / "tmp"),

@@ -57,6 +57,10 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
 }
 
 
+_Line = tuple[int, str, str]
+"""Its number, field and value."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stanza:
     """One paragraph: where it begins (0: in no file of ours), its fields, the line of each."""
@@ -135,17 +139,24 @@ def _stanzas(text: str, where: str) -> Iterable[_Stanza]:
     if text and not text.endswith("\n"):
         last = text.count("\n") + 1
         raise LockError(f"{where}:{last}: the file ends within a line: half a file", hint=HINT)
-    block: list[tuple[int, str]] = []
+    block: list[_Line] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line:
-            _check_line(line, f"{where}:{number}")
-            block.append((number, line))
+            block.append((number, *_field(line, where, number)))
         elif block:
             yield _stanza(block, where)
             block = []
 
 
-def _check_line(line: str, where: str) -> None:
+def _field(line: str, file: str, number: int) -> tuple[str, str]:
+    """Return a line's field and value: nothing is folded here, so no larger grammar is needed.
+
+    `status` reads hundreds of these lines in the time that importing a deb822 library takes.
+    """
+    found = _FIELD.fullmatch(line)
+    if found is not None and line.isprintable():
+        return found[1], found[2]
+    where = f"{file}:{number}"
     if _CONFLICT.fullmatch(line):
         raise LockError(
             f"{where}: a merge conflict's marker: {line[:7]}",
@@ -153,21 +164,21 @@ def _check_line(line: str, where: str) -> None:
         )
     if not line.isprintable():
         raise LockError(f"{where}: {names.shown(line)} holds a control character", hint=HINT)
-    if not _FIELD.fullmatch(line):
-        raise LockError(f"{where}: {names.shown(line)} is not 'Field: value'", hint=HINT)
+    raise LockError(f"{where}: {names.shown(line)} is not 'Field: value'", hint=HINT)
 
 
-def _stanza(block: list[tuple[int, str]], where: str) -> _Stanza:
-    from debian.deb822 import Deb822
-
-    lines: dict[str, int] = {}
-    for number, line in block:
-        field = line.partition(":")[0]
-        if field.lower() in (known.lower() for known in lines):
+def _stanza(block: list[_Line], where: str) -> _Stanza:
+    seen: set[str] = set()
+    for number, field, _ in block:
+        if field.lower() in seen:
             raise LockError(f"{where}:{number}: the field {field} is there twice", hint=HINT)
-        lines[field] = number
-    fields = {str(key): str(value) for key, value in Deb822([line for _, line in block]).items()}
-    return _Stanza(where=where, start=block[0][0], fields=fields, lines=lines)
+        seen.add(field.lower())
+    return _Stanza(
+        where=where,
+        start=block[0][0],
+        fields={field: value for _, field, value in block},
+        lines={field: number for number, field, _ in block},
+    )
 
 
 def _deb(stanza: _Stanza) -> Deb:

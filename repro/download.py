@@ -1,44 +1,45 @@
-"""The only user of HTTP: bounded, hashed, and it never shows a credential."""
+"""The only user of HTTP: bounded, resumed where it breaks, and it never shows a credential.
+
+Formats: RFC 9110 (ranges: §14, conditions: §13.1.5, Retry-After: §10.2.3).
+"""
 
 from __future__ import annotations
 
-import os
 import re
+import ssl
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import unquote, urljoin, urlsplit
 
-from repro.errors import NetworkError
+from repro.addresses import redact
+from repro.errors import LockError, NetworkError
+from repro.patience import Patience, Tries, Waiting
+from repro.progress import Progress, Silent
 
 if TYPE_CHECKING:
     import requests
 
-CONNECT_TIMEOUT = 15.0
-READ_TIMEOUT = 60.0
-TOTAL_TIMEOUT = 1800.0
-TRIES = 4
 CHUNK = 1 << 18
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-_MAX_WAIT = 30.0
+MAX_REDIRECTS = 5
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_GAIN = 1 << 20  # bytes: a connection that brought as many more was no failed try
 
-
-def redact(text: str) -> str:
-    """Remove user names, passwords and query strings from every address in `text`."""
-    # greedy: a password may hold an @ of its own
-    text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", r"\1", text)
-    return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
+T = TypeVar("T")
 
 
 class Http:
     """Reads addresses: `http`, `https` and `file`; one session a thread.
 
-    Proxies, CA bundles and netrc come from the environment, as `requests` reads them.
+    Proxies, CA bundles and netrc come from the environment, as `requests` reads them. What is
+    waited for longer than a second is shown as progress.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: Patience | None = None, progress: Progress | None = None):
+        self.waiting = Waiting(patience=patience or Patience(), progress=progress or Silent())
         self._local = threading.local()
+        self._transfers: set[_Transfer] = set()
         self._proxies: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
 
@@ -50,135 +51,348 @@ class Http:
         self._proxies |= proxies
         self._authorities |= authorities
 
-    def _session(self) -> requests.Session:
-        import requests
-
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.max_redirects = 5
-            session.headers["User-Agent"] = "repro"
-            self._local.session = session
-        assert isinstance(session, requests.Session)
-        return session
+    def stop(self) -> None:
+        """End what other threads wait for and read here; they raise NetworkError."""
+        self.waiting.stopped.set()
+        for transfer in tuple(self._transfers):
+            transfer.interrupt()
 
     def get(self, url: str, *, accept: str = "*/*", limit: int = 256 << 20) -> tuple[bytes, str]:
         """Return body and content type. Raises NetworkError; FileNotFoundError never escapes."""
-        parts: list[bytes] = []
-        size = 0
-        kind = ""
-        for kind, chunk in self._open(url, accept):  # noqa: B007
-            size += len(chunk)
-            if size > limit:
-                raise NetworkError(f"{redact(url)}: larger than {limit} bytes")
-            parts.append(chunk)
-        return b"".join(parts), kind
 
-    def chunks(self, url: str) -> Iterator[bytes]:
-        """Yield the body of `url` in pieces. Raises NetworkError."""
-        for _, chunk in self._open(url, "*/*"):
-            yield chunk
+        def whole(body: Body) -> tuple[bytes, str]:
+            parts: list[bytes] = []
+            size = 0
+            for piece in body:
+                size += len(piece)
+                if size > limit:
+                    raise NetworkError(f"{redact(url)}: larger than {limit} bytes")
+                parts.append(piece)
+            return b"".join(parts), body.kind
+
+        return self.read(url, whole, accept=accept, decode=True)
+
+    def read(
+        self,
+        url: str,
+        consume: Callable[[Body], T],
+        *,
+        accept: str = "*/*",
+        size: int | None = None,
+        decode: bool = False,
+    ) -> T:
+        """Return what `consume` makes of the body, which it reads piece by piece.
+
+        A broken transfer goes on where it broke, if the server has the same bytes still. If not,
+        `consume` is called again with the whole body: its first call ended by an exception that
+        it must let pass. A LockError of its own from a body that was put together of several
+        answers is not believed before one whole answer gave it too.
+
+        `size` is the body's length, where it is known (bytes); `decode` undoes a content
+        encoding. Raises NetworkError.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            return consume(_FileBody(unquote(parts.path)))
+        if parts.scheme not in ("http", "https"):
+            raise NetworkError(f"{redact(url)}: only http, https and file addresses are read")
+        transfer = _Transfer(self, url, accept=accept, size=size, decode=decode)
+        self._transfers.add(transfer)
+        try:
+            while True:
+                try:
+                    return consume(transfer)
+                except _StartAnew:
+                    continue
+                except LockError:
+                    if not transfer.spliced:
+                        raise
+                    transfer.resumable = False
+                    transfer.close()
+        finally:
+            self._transfers.discard(transfer)
+            transfer.close()
 
     def size(self, url: str) -> int:
         """Return the length of the body of `url` in bytes, unread. Raises NetworkError."""
-        parts = urlsplit(url)
-        if parts.scheme == "file":
-            try:
-                return os.stat(unquote(parts.path)).st_size  # noqa: PTH116 - not our path
-            except OSError as error:
-                raise NetworkError(f"{redact(url)}: {error.strerror}") from None
-        with self._respond(url, "*/*", "HEAD") as response:
+        if url.startswith("file:"):
+            return sum(len(piece) for piece in _FileBody(unquote(urlsplit(url).path)))
+        with self.answer(url, self.tries(url), "HEAD") as response:
             length = response.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise NetworkError(f"{redact(url)}: does not say its size")
         return int(length)
 
-    def _open(self, url: str, accept: str) -> Iterator[tuple[str, bytes]]:
-        parts = urlsplit(url)
-        if parts.scheme == "file":
-            yield from _read_file(unquote(parts.path))
-        elif parts.scheme in ("http", "https"):
-            yield from self._read_http(url, accept)
-        else:
-            raise NetworkError(f"{redact(url)}: only http, https and file addresses are read")
+    def tries(self, url: str, size: int | None = None) -> Tries:
+        """Return the tries and the time that an address has from now on."""
+        return Tries(redact(url), self.waiting, size)
 
-    def _read_http(self, url: str, accept: str) -> Iterator[tuple[str, bytes]]:
+    def answer(
+        self, url: str, tries: Tries, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        """Return the first answer that is not to be asked for again: 200, or to a Range 206, 416.
+
+        Raises NetworkError for every other one, and when the tries are used up.
+        """
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        good = (200, 206, 416) if "Range" in headers else (200,)
+        while True:
+            response = self._once(url, tries, method, headers)
+            if response is None:
+                continue
+            if response.status_code in good:
+                return response
+            said, wait = f"HTTP {response.status_code}", _retry_after(response)
+            response.close()
+            if response.status_code not in _RETRIED:
+                raise NetworkError(f"{tries.shown}: {said}")
+            tries.next(said, wait)
+
+    def _once(
+        self, url: str, tries: Tries, method: str, headers: Mapping[str, str]
+    ) -> requests.Response | None:
+        """Ask once; None: nobody answered, and the next try is due."""
         import requests
 
-        deadline = time.monotonic() + TOTAL_TIMEOUT
-        response = self._respond(url, accept)
-        with response:
-            kind = response.headers.get("Content-Type", "")
-            expected = response.headers.get("Content-Length", "")
-            encoded = response.headers.get("Content-Encoding")
-            received = 0
-            yield kind, b""
-            try:
-                for chunk in response.iter_content(CHUNK):
-                    received += len(chunk)
-                    if time.monotonic() > deadline:
-                        raise NetworkError(f"{redact(url)}: took over {TOTAL_TIMEOUT:g} s")
-                    yield kind, chunk
-            except requests.RequestException as error:
-                raise NetworkError(f"{redact(url)}: {redact(str(error))}") from None
-            if expected.isdecimal() and not encoded and received != int(expected):
-                raise NetworkError(f"{redact(url)}: ended after {received} of {expected} bytes")
-
-    def _respond(self, url: str, accept: str, method: str = "GET") -> requests.Response:
-        """The first good response of at most TRIES; 429 and 5xx are tried again."""
-        import requests
-
-        said = ""
-        for attempt in range(TRIES):
-            wait = min(0.5 * 2**attempt, _MAX_WAIT)
-            try:
-                response = self._session().request(
-                    method,
-                    url,
-                    headers={"Accept": accept, "Accept-Encoding": "identity"},
-                    stream=True,
-                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                    proxies=dict(self._proxies),
-                    verify=self._authorities.get(urlsplit(url).hostname or ""),
-                )
-            except (requests.ConnectionError, requests.Timeout) as error:
-                said = redact(f"{type(error).__name__}: {error}")
-            except requests.RequestException as error:
-                raise NetworkError(f"{redact(url)}: {redact(str(error))}") from None
-            except OSError as error:  # requests found no CA bundle where a setting says it is
+        patience, left = self.waiting.patience, tries.left()
+        try:
+            return self._session().request(
+                method,
+                url,
+                headers=dict(headers),
+                stream=True,
+                timeout=(min(patience.connect, left), min(patience.read, left)),
+                proxies=dict(self._proxies),
+                verify=self._authorities.get(urlsplit(url).hostname or ""),
+            )
+        except (requests.ConnectionError, requests.Timeout) as error:
+            if isinstance(_innermost(error), ssl.SSLCertVerificationError):
                 raise NetworkError(
-                    f"{redact(url)}: {redact(str(error))}",
-                    hint="check REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and the package managers' own "
-                    "settings",
+                    f"{tries.shown}: {reason(error)}",
+                    hint="check this host's clock; an authority of your own: "
+                    "REQUESTS_CA_BUNDLE=FILE",
                 ) from None
-            else:
-                if response.ok:
-                    return response
-                said = f"HTTP {response.status_code}"
-                after = response.headers.get("Retry-After", "")
-                response.close()
-                if response.status_code not in _RETRIED:
-                    break
-                if after.isdigit():
-                    wait = min(float(after), _MAX_WAIT)
-            if attempt + 1 < TRIES:
-                time.sleep(wait)
-        raise NetworkError(f"{redact(url)}: {said}")
+            tries.next(reason(error))
+            return None
+        except requests.RequestException as error:
+            raise NetworkError(f"{tries.shown}: {reason(error)}") from None
+        except OSError as error:  # requests found no CA bundle where a setting says it is
+            raise NetworkError(
+                f"{redact(url)}: {redact(str(error))}",
+                hint="check REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and the package managers' own "
+                "settings",
+            ) from None
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = _make_session()
+        return session
 
 
-def _read_file(path: str) -> Iterator[tuple[str, bytes]]:
-    kind = "text/html" if path.endswith((".html", "/")) else "application/octet-stream"
+def _make_session() -> requests.Session:
+    import requests
+
+    class Session(requests.Session):
+        """Follows redirects within bounds; `requests` itself keeps logins to their origin."""
+
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            target = super().get_redirect_target(resp)
+            if target is None:
+                return None
+            if resp.url.startswith("https:") and not urljoin(resp.url, target).startswith("https:"):
+                raise NetworkError(
+                    f"{redact(resp.url)}: redirects from https to an address that is not",
+                    hint="name another index or mirror, or its https address",
+                )
+            length = resp.headers.get("Content-Length", "")
+            if not length.isdecimal() or int(length) > CHUNK:
+                resp.close()  # else `requests` reads it whole, however long it is
+            return target
+
+    session = Session()
+    session.max_redirects = MAX_REDIRECTS
+    session.headers["User-Agent"] = "repro"
+    return session
+
+
+class _StartAnew(Exception):  # noqa: N818 - no error: the body begins again
+    """What was read so far is void."""
+
+
+class Body(Protocol):
+    """A body, read piece by piece; `kind` is its content type, known from the first piece on."""
+
+    kind: str
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces. Raises NetworkError."""
+
+
+class _FileBody:
+    def __init__(self, path: str) -> None:
+        self.path = path
+        page = path.endswith((".html", "/"))
+        self.kind = "text/html" if page else "application/octet-stream"
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            with open(self.path, "rb") as file:  # noqa: PTH123 - an address's path, not ours
+                while piece := file.read(CHUNK):
+                    yield piece
+        except OSError as error:
+            raise NetworkError(f"file://{self.path}: {error.strerror}") from None
+
+
+class _Transfer:
+    """A body that may take several connections; each iteration yields it from its first byte."""
+
+    def __init__(
+        self, http: Http, url: str, *, accept: str, size: int | None, decode: bool
+    ) -> None:
+        self.url = url
+        self.kind = ""
+        self.resumable = True
+        self.spliced = False
+        """Whether the last iteration put several answers together."""
+        self._http = http
+        self._accept = accept
+        self._size = size
+        self._decode = decode
+        self._tries = http.tries(url, size)
+        self._response: requests.Response | None = None
+        self._received = 0
+        self._furthest = 0
+
+    def close(self) -> None:
+        """Give up the connection, if one is open."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def interrupt(self) -> None:
+        """Have the thread that reads it notice that all is stopped."""
+        if (response := self._response) is not None:
+            with suppress(ValueError, RuntimeError, OSError):  # it has just ended by itself
+                response.raw.shutdown()
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.spliced = False
+        self._received = 0
+        if self._response is None:
+            self._response = self._ask({})
+        response = self._response
+        self.kind = response.headers.get("Content-Type", "")
+        self._size = _length(response) or self._size
+        condition = _condition(response)
+        while True:
+            broken = yield from self._pieces(response)
+            self.close()
+            if broken is None:
+                return
+            if self._received - self._furthest >= _GAIN:
+                self._tries.renew()
+            self._furthest = max(self._furthest, self._received)
+            self._tries.next(broken)
+            if condition is None or not self._received or not self.resumable:
+                raise _StartAnew
+            response = self._response = self._rest(condition)
+            self.spliced = True
+
+    def _ask(self, headers: Mapping[str, str]) -> requests.Response:
+        return self._http.answer(self.url, self._tries, headers={"Accept": self._accept, **headers})
+
+    def _pieces(self, response: requests.Response) -> Generator[bytes, None, str | None]:
+        """Yield what arrives; return why it ended early, None when it is whole."""
+        from urllib3.exceptions import HTTPError
+
+        try:
+            # read1: a piece is what one call of the system gives, so that the deadline is looked
+            # at however slowly bytes come, and what came before a break is kept
+            while piece := response.raw.read1(CHUNK, decode_content=self._decode):
+                self._received += len(piece)
+                yield piece
+                self._tries.left()
+        except (HTTPError, OSError) as error:
+            self._tries.left()
+            of = f" of {self._size}" if self._size else ""
+            return f"broke off after {self._received}{of} bytes: {reason(error)}"
+        partial = response.status_code == 206 or "Content-Length" not in response.headers
+        if partial and self._size and self._received < self._size:
+            return f"ended after {self._received} of {self._size} bytes"
+        return None
+
+    def _rest(self, condition: str) -> requests.Response:
+        """Return the answer with the bytes that are missing; anything else starts anew."""
+        response = self._ask({"Range": f"bytes={self._received}-", "If-Range": condition})
+        if response.status_code == 200:  # changed, or without ranges: the whole body
+            self._response = response
+            raise _StartAnew
+        asked = re.fullmatch(
+            rf"bytes {self._received}-[0-9]+/([0-9]+|\*)",
+            response.headers.get("Content-Range", ""),
+        )
+        right = asked is not None and asked[1] in ("*", str(self._size or asked[1]))
+        if response.status_code != 206 or not right:
+            response.close()
+            self.resumable = False
+            raise _StartAnew
+        return response
+
+
+def _condition(response: requests.Response) -> str | None:
+    """Return what identifies the very bytes of an answer (RFC 9110 §13.1.5), None for nothing."""
+    headers = response.headers
+    if headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified")
+
+
+def _length(response: requests.Response) -> int | None:
+    """Return the length of a body that is sent as it is, None where the answer does not say it."""
+    length = response.headers.get("Content-Length", "")
+    plain = response.headers.get("Content-Encoding", "identity") == "identity"
+    return int(length) if plain and length.isdecimal() else None
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Return the seconds that a Retry-After asks for, in either of its forms."""
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
+
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - an address's path, not ours
-            yield kind, b""
-            while chunk := file.read(CHUNK):
-                yield kind, chunk
-    except OSError as error:
-        raise NetworkError(f"file://{path}: {error.strerror}") from None
+        return Retry().get_retry_after(response.raw)
+    except InvalidHeader:
+        return None
 
 
-def join(base: str, *parts: str) -> str:
-    """Append path parts to an address, keeping its query."""
-    split = urlsplit(base)
-    path = "/".join([split.path.rstrip("/"), *(part.strip("/") for part in parts)])
-    return urlunsplit(split._replace(path=path))
+def reason(error: Exception) -> str:
+    """Say why a request failed, without its address: its path and query may hold a secret."""
+    import requests
+
+    if isinstance(error, requests.TooManyRedirects):
+        return f"is redirected more than {MAX_REDIRECTS} times"
+    inner = _innermost(error)
+    said = "the connection was closed"
+    if isinstance(error, requests.Timeout) or isinstance(inner, TimeoutError):
+        said = "no answer in time"
+    elif isinstance(inner, ssl.SSLCertVerificationError):
+        said = f"its TLS certificate is not trusted: {inner.verify_message}"
+    elif isinstance(inner, ssl.SSLError):
+        said = f"TLS: {(inner.reason or 'failed').lower().replace('_', ' ')}"
+    elif isinstance(inner, requests.RequestException | ValueError):
+        said = "is, or is redirected to, an address that cannot be read"
+    elif isinstance(inner, OSError):
+        said = inner.strerror or said
+    return f"proxy: {said}" if isinstance(error, requests.exceptions.ProxyError) else said
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the error that others wrap, as urllib3 and `requests` do: in `reason` or `args`."""
+    while True:
+        wrapped = [getattr(error, "reason", None), *error.args, error.__cause__]
+        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
+        if inner is None:
+            return error
+        error = inner

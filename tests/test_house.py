@@ -26,6 +26,7 @@ FLOORS = {
     "": 0,
     "errors": 0,
     "progress": 0,
+    "addresses": 0,
     "models": 0,
     "locks": 1,
     "measure": 1,
@@ -34,6 +35,7 @@ FLOORS = {
     "process": 2,
     "files": 2,
     "download": 2,
+    "patience": 2,
     "project": 2,
     "store": 3,
     "ecosystems": 4,
@@ -48,6 +50,7 @@ FLOORS = {
 
 BESIDE = {
     ("models", "errors"),
+    ("download", "patience"),
     ("project", "files"),
     ("project", "process"),
     ("ecosystems", "image"),

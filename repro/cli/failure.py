@@ -93,7 +93,7 @@ def _write_report(error: BaseException, arguments: list[str]) -> str:
     import traceback
 
     import repro
-    from repro.download import redact
+    from repro.addresses import redact
     from repro.files import write_atomic
     from repro.workflows.tools import cache_folder
 

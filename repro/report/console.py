@@ -53,7 +53,7 @@ def envelope(command: str, data: Mapping[str, object]) -> str:
 
 def failure_envelope(command: str, message: str, hint: str | None, exit_code: int) -> str:
     """Say a failure as JSON, secrets removed."""
-    from repro.download import redact
+    from repro.addresses import redact
 
     error = {
         "message": redact(message),
@@ -92,7 +92,7 @@ def _unwritable(error: OSError | ValueError) -> LocalError:
 
 def complain(message: str, hint: str | None) -> None:
     """Say on stderr what is wrong and what to do next: secrets removed, control bytes inert."""
-    from repro.download import redact
+    from repro.addresses import redact
     from repro.report.text import safe_lines
 
     if sys.stderr is None:

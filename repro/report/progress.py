@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, TextIO
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.progress import Progress, Silent, Task
 from repro.report.console import coloured, is_terminal
 from repro.report.text import safe

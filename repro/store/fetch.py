@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.download import Http, redact
+from repro.addresses import redact
+from repro.download import Http
 from repro.errors import LockError, NetworkError
 from repro.files import local_errors
 from repro.progress import Progress, Task
@@ -42,7 +43,7 @@ class Fetcher:
     offline: bool = False
 
     def fetch(self, wanted: Sequence[Wanted], *, what: str) -> None:
-        """Have every artifact in the store.
+        """Have every artifact in the store; `what` names one of them.
 
         Raises LockError when a source served other bytes than the lock's, NetworkError naming
         every package that no source has; what did arrive stays in the store.
@@ -52,7 +53,8 @@ class Fetcher:
             return
         failures: list[tuple[Wanted, LockError | NetworkError]] = []
         total = sum(item.size for item in missing)
-        with self.progress.task(f"fetching {len(missing)} {what}", total) as task:
+        plural = "" if len(missing) == 1 else "s"
+        with self.progress.task(f"fetching {len(missing)} {what}{plural}", total) as task:
             pool = ThreadPoolExecutor(WORKERS)
             try:
                 for item, error in zip(
@@ -60,6 +62,9 @@ class Fetcher:
                 ):
                     if error is not None:
                         failures.append((item, error))
+            except KeyboardInterrupt:
+                self.http.stop()  # the workers may be waiting for a server
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         if failures:
@@ -73,22 +78,21 @@ class Fetcher:
         return None
 
     def _one(self, item: Wanted, task: Task) -> None:
-        if (vendored := self._vendored(item)) is not None:
-            with local_errors(vendored), vendored.open("rb") as file:
-                pieces = iter(lambda: file.read(1 << 20), b"")
-                label = f"{item.label} from {vendored}"
-                self.store.put(pieces, item.sha256, label=label, size=item.size)
-            task.advance(item.size)
-            return
-        if self.offline:
-            raise NetworkError(f"{item.label}: not in the store, and this run is offline")
-        said: list[str] = []
         wrong: LockError | None = None
-        for address in item.addresses():
+        if (vendored := self._vendored(item)) is not None:
             try:
-                chunks = _counted(self.http.chunks(address), task)
-                label = f"{item.label} from {redact(address)}"
-                self.store.put(chunks, item.sha256, label=label, size=item.size)
+                self._from_vendor(item, vendored, task)
+            except LockError as error:
+                wrong = error
+                self.progress.note(f"warning: {error.message}; asking the next source")
+            else:
+                return
+        said: list[str] = []
+        if self.offline:
+            said.append("not in the store, and this run is offline")
+        for address in () if self.offline else item.addresses():
+            try:
+                self._from_address(item, address, task)
             except NetworkError as error:
                 said.append(error.message)
             except LockError as error:  # wrong bytes: another source may still be right
@@ -100,6 +104,22 @@ class Fetcher:
         tried = "; ".join(dict.fromkeys(said)) or "no configured source lists it"
         raise NetworkError(f"{item.label}: {tried}")
 
+    def _from_vendor(self, item: Wanted, path: Path, task: Task) -> None:
+        with local_errors(path), path.open("rb") as file:
+            pieces = iter(lambda: file.read(1 << 20), b"")
+            label = f"{item.label} from {path}"
+            self.store.put(_counted(pieces, task), item.sha256, label=label, size=item.size)
+
+    def _from_address(self, item: Wanted, address: str, task: Task) -> None:
+        label = f"{item.label} from {redact(address)}"
+        self.http.read(
+            address,
+            lambda body: self.store.put(
+                _counted(body, task), item.sha256, label=label, size=item.size
+            ),
+            size=item.size,
+        )
+
     def _vendored(self, item: Wanted) -> Path | None:
         if self.vendor is None:
             return None
@@ -110,10 +130,17 @@ class Fetcher:
         return None
 
 
-def _counted(chunks: Iterable[bytes], task: Task) -> Iterable[bytes]:
-    for chunk in chunks:
-        task.advance(len(chunk))
-        yield chunk
+def _counted(pieces: Iterable[bytes], task: Task) -> Iterator[bytes]:
+    """Count the pieces as progress, and take it back when they turn out to be void."""
+    counted = 0
+    try:
+        for piece in pieces:
+            counted += len(piece)
+            task.advance(len(piece))
+            yield piece
+    except BaseException:
+        task.advance(-counted)
+        raise
 
 
 def _combined(

@@ -83,11 +83,11 @@ def _fetch(
     fetcher = tools.fetcher(vendor)
     if base in missing:
         fetcher.fetch(
-            apt_fetch.wanted(lock.debs, project.sources, lock.seal, tools.http), what="apt packages"
+            apt_fetch.wanted(lock.debs, project.sources, lock.seal, tools.http), what="apt package"
         )
     if any(recipe is not base for recipe in missing):
         wanted = pip_fetch.wanted(lock.pip, project.sources, tools.http)
-        fetcher.fetch(wanted, what="pip packages")
+        fetcher.fetch(wanted, what="pip package")
 
 
 def _make(missing: Sequence[LayerRecipe], base: LayerRecipe, tools: Tools) -> None:

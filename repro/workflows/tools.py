@@ -11,6 +11,7 @@ from pathlib import Path
 from repro.download import Http
 from repro.engines.base import Engine
 from repro.errors import EngineError, UsageError
+from repro.patience import Patience
 from repro.progress import Progress
 from repro.store.artifacts import Store
 from repro.store.fetch import Fetcher
@@ -68,7 +69,7 @@ def make_tools(
     preference = ("docker", "sandbox") if engine_name == "auto" else (engine_name,)
     return Tools(
         store=store,
-        http=Http(),
+        http=Http(patience=Patience.of(os.environ), progress=progress),
         progress=progress,
         engine=cache(lambda: first_usable(store, preference)),
         build_engine=cache(lambda: first_usable(store, ("sandbox", "docker"))),

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from repro.download import Http, redact
+from repro.addresses import redact
+from repro.download import Http
 from repro.errors import LockError, NetworkError
 from repro.progress import Silent
 from repro.store.artifacts import Store
@@ -140,10 +142,34 @@ def test_an_object_of_another_size_than_the_locks_never_enters(
     assert not store.has(SHA)
 
 
-def test_a_wrong_file_in_the_vendored_folder_is_named(tmp_path: Path) -> None:
-    vendor = tmp_path / "vendor"
+class Notes(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_wrong_file_in_the_vendored_folder_is_named_and_the_next_source_asked(
+    tmp_path: Path,
+) -> None:
+    vendor, notes = tmp_path / "vendor", Notes()
     vendor.mkdir()
     item = wanted(served(tmp_path, DATA))
     (vendor / item.filename).write_bytes(bytes(len(DATA)))
-    with pytest.raises(LockError, match=str(vendor / item.filename)):
-        fetcher(tmp_path, vendor=vendor).fetch([item], what="packages")
+    one = replace(fetcher(tmp_path, vendor=vendor), progress=notes)
+    one.fetch([item], what="package")
+    assert one.store.has(SHA)
+    assert str(vendor / item.filename) in notes.said[0]
+
+
+def test_a_wrong_file_in_the_vendored_folder_is_the_error_where_nothing_else_has_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "six.whl").write_bytes(bytes(len(DATA)))
+    with pytest.raises(LockError, match=str(tmp_path / "six.whl")):
+        fetcher(tmp_path, vendor=tmp_path).fetch([wanted()], what="package")
+    with pytest.raises(LockError, match=str(tmp_path / "six.whl")):
+        fetcher(tmp_path, vendor=tmp_path, offline=True).fetch([wanted()], what="package")

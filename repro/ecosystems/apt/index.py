@@ -10,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
 from repro.ecosystems.apt.sources import KEYRING
 from repro.errors import LockError

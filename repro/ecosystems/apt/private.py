@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.ecosystems.apt.sources import KEYRING, AptSources, Mirror
 from repro.errors import EngineError, LockError, NetworkError, ReproError, UsageError
 from repro.files import make_folder, write_atomic

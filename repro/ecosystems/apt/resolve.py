@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.ecosystems.apt.index import PackageIndexes
 from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
 from repro.ecosystems.apt.sources import host_sources

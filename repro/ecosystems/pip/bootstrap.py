@@ -40,7 +40,7 @@ def put_tools(
 ) -> ToolEnvironment:
     """Have the set in the store and lay it out in the stage. Raises NetworkError, LockError."""
     chosen = tools(python)
-    fetcher.fetch([want(item, catalogue) for item in chosen], what="tools of the resolver")
+    fetcher.fetch([want(item, catalogue) for item in chosen], what="resolver tool")
     return lay_out([wheel_of(item, fetcher.store) for item in chosen], python, stage)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.errors import UsageError
 from repro.models.project import Sources
 

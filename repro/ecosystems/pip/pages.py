@@ -21,7 +21,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion
 
-from repro.download import Http, join, redact
+from repro.addresses import join, redact
+from repro.download import Http
 from repro.ecosystems.pip.indexes import Index, Indexes
 from repro.errors import NetworkError
 

@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.ecosystems.pip import bootstrap
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.indexes import pip_environment

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import BinaryIO
 
-from repro.download import Http
+from repro.download import Body, Http
 from repro.ecosystems.pip import bootstrap, piptools, sdist, uv, uv_in_image
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label, want
@@ -155,11 +154,10 @@ class _Resolver:
     def _read(self, file: ListedFile) -> tuple[str, int]:
         """Read a file that its index gives no hash for; it is in the store afterwards."""
 
-        def write(target: BinaryIO) -> None:
-            for chunk in self.http.chunks(file.address):
-                target.write(chunk)
+        def keep(body: Body) -> tuple[str, int]:
+            return self.store.add(lambda target: target.writelines(body))
 
-        return self.store.add(write)
+        return self.http.read(file.address, keep)
 
     def _built(self, artifact: PipArtifact) -> PipArtifact:
         """Build a source distribution, twice, and record what it needed and what came out."""
@@ -168,7 +166,7 @@ class _Resolver:
         python = self.request.environment.python
         self.fetcher.fetch([want(artifact, self.catalogue)], what="source distribution")
         requires = self._build_requirements(artifact)
-        self.fetcher.fetch([want(item, self.catalogue) for item in requires], what="build tools")
+        self.fetcher.fetch([want(item, self.catalogue) for item in requires], what="build tool")
         with self.fetcher.progress.task(f"building {artifact.name} {artifact.version}"):
             first, second = (
                 sdist.build(

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
-from repro.download import redact
+from repro.addresses import redact
 from repro.ecosystems.pip.indexes import Indexes, uv_environment
 from repro.ecosystems.pip.pages import ListedFile
 from repro.ecosystems.pip.request import (

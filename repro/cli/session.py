@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.errors import LocalError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,11 +37,21 @@ class Session:
 
         return make_progress(quiet=self.quiet)
 
+    def root(self) -> Path:
+        """Return the project's folder, links followed. Raises LocalError."""
+        try:
+            return self.folder.resolve()
+        except FileNotFoundError as error:  # click has seen -C; the shell's own folder is gone
+            raise LocalError(
+                "the current folder does not exist any more",
+                hint="cd into one that does, or name the project: -C DIR",
+            ) from error
+
     def project(self) -> Project:
         """Read the project and say what its user should know about it. Raises UsageError."""
         from repro.project.load import load_project
 
-        loaded = load_project(self.folder.resolve())
+        loaded = load_project(self.root())
         progress = self.progress()
         for note in loaded.notes:
             progress.note(f"note: {note}")

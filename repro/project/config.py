@@ -142,6 +142,17 @@ def _input_path(text: str, where: str) -> str:
     return path
 
 
+def _data_path(text: str, where: str) -> str:
+    """A path that a run may read: not the results that it is compared with, nor older ones."""
+    path = project_path(text, where)
+    if path.partition("/")[0] in ("baseline", ".repro"):
+        raise UsageError(
+            f"{where}: {path!r} holds results of earlier runs, which no run may see",
+            hint="copy what is data into a folder of its own, like data/",
+        )
+    return path
+
+
 def _input_paths(table: Table, key: str) -> tuple[str, ...] | None:
     listed = table.texts(key)
     if listed is None:
@@ -177,7 +188,7 @@ def _analysis(table: Table | None) -> Analysis | None:
     data = table.texts("data") or ()
     return Analysis(
         steps=_steps(table),
-        data=tuple(project_path(path, table.at("data", i)) for i, path in enumerate(data)),
+        data=tuple(_data_path(path, table.at("data", i)) for i, path in enumerate(data)),
         outputs=output_paths(table, "outputs"),
         threads=table.count("threads", most=1024) or 1,
         env=_variables(table.table("env")),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tomllib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +14,7 @@ from repro.errors import UsageError
 from repro.files import digest_file, local_errors
 from repro.models.execution import FileDigest
 from repro.models.project import Project
+from repro.project.pyproject import NAME as PYPROJECT
 from repro.project.tree import below, data_paths, members, project_files, recorded_name
 
 
@@ -19,12 +22,15 @@ def code_digests(project: Project) -> tuple[FileDigest, ...]:
     """Digest what decides a run beside environment and data: the files, and `[analysis]`.
 
     The configuration, the environment's inputs and the locks are left out: a tolerance is no
-    code, and what is installed has the environment key.
+    code, and what is installed has the environment key. Of a pyproject.toml that is one of them
+    the rest is digested: an analysis may keep its parameters there.
     """
     found = [_analysis_digest(project)]
     environment = project.environment
     elsewhere = {project.config, environment.apt_source, *(one.path for one in environment.pip)}
     for path in project_files(project):
+        if path == PYPROJECT and path in elsewhere:
+            found.append(_rest_digest(project.root / path))
         if path in elsewhere or below(path, ("lockfiles",)):
             continue
         if (item := _digest(project.root / path, path)) is not None:
@@ -46,6 +52,23 @@ def _digest(path: Path, name: str) -> FileDigest | None:
     return FileDigest(path=name, size=size, sha256=sha256)
 
 
+def _rest_digest(path: Path) -> FileDigest:
+    """pyproject.toml without what repro reads of it, by its values."""
+    with local_errors(path):
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    document.pop("dependency-groups", None)
+    for name, keys in (
+        ("tool", ("repro",)),
+        ("project", ("dependencies", "optional-dependencies")),
+    ):
+        table = document.get(name, {})
+        rest = {key: value for key, value in table.items() if key not in keys}
+        document[name] = rest
+    text = json.dumps(document, sort_keys=True, default=str).encode()
+    sha256 = hashlib.sha256(text).hexdigest()
+    return FileDigest(path=PYPROJECT, size=len(text), sha256=sha256)
+
+
 def _analysis_digest(project: Project) -> FileDigest:
     analysis = project.analysis
     assert analysis is not None
@@ -61,6 +84,33 @@ def data_digests(project: Project) -> tuple[FileDigest, ...]:
     Raises UsageError when one is missing, LocalError when one cannot be read.
     """
     found: dict[str, FileDigest] = {}
+    for name, path in _data_files(project):
+        if (item := _digest(path, name)) is not None:
+            found[item.path] = item
+    return tuple(sorted(found.values(), key=lambda item: item.path))
+
+
+def data_stamps(project: Project) -> dict[str, tuple[int, ...]]:
+    """Return for each file of the declared data what changes whenever it is written.
+
+    That is its device, inode, size and time of change (ctime, which no program can set). Equal
+    before and after a run, the run saw the data that was digested. Raises as `data_digests`.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for name, path in _data_files(project):
+        with local_errors(path):
+            status = path.lstat()
+        found[recorded_name(name)] = (
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_ctime_ns,
+        )
+    return found
+
+
+def _data_files(project: Project) -> Iterator[tuple[str, Path]]:
+    """Each file of the data: its name in the project, and where it lies."""
     for declared in data_paths(project):
         top = project.root / declared
         with local_errors(top):
@@ -71,7 +121,4 @@ def data_digests(project: Project) -> tuple[FileDigest, ...]:
                 )
             top = top.resolve()  # what is mounted
         for path in members(top):
-            name = (PurePosixPath(declared) / path.relative_to(top)).as_posix()
-            if (item := _digest(path, name)) is not None:
-                found[item.path] = item
-    return tuple(sorted(found.values(), key=lambda item: item.path))
+            yield (PurePosixPath(declared) / path.relative_to(top)).as_posix(), path

@@ -8,7 +8,7 @@ from repro.errors import LockError
 from repro.files import digest_file
 from repro.locks.records import parse_baseline
 from repro.models.baseline import Baseline
-from repro.models.project import Project
+from repro.models.project import PLATFORM, Project
 from repro.project.tree import members
 from repro.workflows.lockfiles import read_file
 
@@ -17,7 +17,14 @@ SEAL = "seal.toml"
 
 def find_baseline(project: Project) -> Baseline | None:
     """The baseline of this platform, None when there is none. Raises LockError."""
-    return read_baseline(project.baseline_folder, where=f"baseline/{project.baseline_folder.name}")
+    where = f"baseline/{project.baseline_folder.name}"
+    found = read_baseline(project.baseline_folder, where=where)
+    if found is not None and found.platform != PLATFORM:
+        raise LockError(
+            f"{where}/{SEAL}: it is the baseline of {found.platform}, not of {PLATFORM}",
+            hint="restore the baseline from version control, or: repro accept --reason '…'",
+        )
+    return found
 
 
 def read_baseline(folder: Path, *, where: str) -> Baseline | None:

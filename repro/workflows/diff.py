@@ -79,7 +79,7 @@ def _named(project: Project, name: str) -> _Side:
             raise UsageError("there is no run yet", hint="run: repro run")
         return _folder_side(name, run.folder)
     in_runs = runs_folder(project) / name
-    if "/" not in name and in_runs.is_dir():
+    if "/" not in name and name not in ("", ".", "..") and in_runs.is_dir():
         return _folder_side(name, in_runs)
     return _folder_side(name, Path(name))
 

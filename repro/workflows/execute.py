@@ -92,6 +92,7 @@ def execute(
         project = replace(project, analysis=analysis)
     _ignore_state_folder(project)
     setting.engine.load(setting.image)
+    stamps = digests.data_stamps(project)
     code, data = digests.code_digests(project), digests.data_digests(project)
     with scratch(project.state_folder / "tmp") as folder:
         stage = stages.fill_stage(project, make_folder(folder / "project"))
@@ -110,6 +111,7 @@ def execute(
                 echo=echo,
             )
         )
+        _require_still(project, stamps)
         outputs = stages.collect(project, stage, make_folder(fresh / "outputs"))
         recorded = Run(
             id=_new_id(),
@@ -125,6 +127,19 @@ def execute(
             discarded=stages.discarded(project, stage),
         )
         return _keep(project, recorded, own_command=command is not None)
+
+
+def _require_still(project: Project, before: dict[str, tuple[int, ...]]) -> None:
+    """The data is mounted, not copied: nobody may have written to it while it was read."""
+    after = digests.data_stamps(project)
+    changed = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
+    if changed:
+        raise LockError(
+            "the data changed while the analysis ran: " + ", ".join(changed[:10]),
+            hint="let whatever writes to it end, then run it again",
+        )
 
 
 def _copy_locks(project: Project, lock: Lock, target: Path) -> None:

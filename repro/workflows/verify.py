@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repro.compare.compare import compare
 from repro.compare.locks import diff_locks
+from repro.compare.unused import judges_something, unused_rules
 from repro.errors import AnalysisError, LockError, UsageError
 from repro.files import local_errors
 from repro.models.baseline import Baseline
@@ -45,7 +46,10 @@ def verify(project: Project, tools: Tools) -> Verification:
         run_id=recorded.id,
         cpu_differs=recorded.cpu != baseline.cpu,
         code_changed=changed_paths(baseline.code, recorded.code),
-        notes=tuple(f"not enforced here: {limit}" for limit in recorded.execution.unenforced),
+        notes=(
+            *(f"not enforced here: {limit}" for limit in recorded.execution.unenforced),
+            *unused_rules((old, new), project.metrics, project.tables),
+        ),
     )
 
 
@@ -64,20 +68,26 @@ def _require_whole(project: Project, baseline: Baseline) -> Lock:
 
 def _measure_baseline(project: Project, baseline: Baseline) -> Measurement:
     """Measure the accepted outputs, before any work. Raises UsageError, LockError."""
+    config = project.config or project.root
     if not project.metrics.files and not project.tables:
         raise UsageError(
-            f"{project.config or project.root}: no metric and no table is declared: "
-            "nothing could be judged",
+            f"{config}: no metric and no table is declared: nothing could be judged",
             hint='name what the analysis writes: [metrics] files = ["out/metrics.json"]',
         )
     try:
-        return measure_folder(project, baseline.output_folder)
+        found = measure_folder(project, baseline.output_folder)
     except AnalysisError as error:
         raise LockError(
             f"the baseline cannot be measured as is now declared: {error.message}",
             hint="was [metrics] or [[tables]] changed since? A new baseline is made by: "
             "repro accept --reason …",
         ) from error
+    if not judges_something(found, project.metrics):
+        raise UsageError(
+            f"{config}: [metrics] ignores every metric: nothing could be judged",
+            hint="give those that matter a tolerance instead, or declare a table",
+        )
+    return found
 
 
 def no_baseline(project: Project) -> UsageError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Cli, assert_refused
+from tests.support import Answer, Cli, assert_refused
 
 COMMANDS = (("status",), ("status", "--json"), ("--help",), ("status", "--help"))
 
@@ -77,3 +77,19 @@ def test_an_engine_that_was_asked_for_and_is_not_there(tiny: Cli, command: str) 
     answer = tiny("--engine", "docker", "--json", command, env=dead)
     assert_refused(answer, 5, "/no/such/socket", "--engine sandbox")
     assert json.loads(answer.out)["error"]["exit_code"] == 5
+
+
+@pytest.mark.parametrize("words", ["status", "init --yes", "verify", "diff lock last"])
+def test_a_current_folder_that_is_gone(tmp_path: Path, words: str) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f'cd "{gone}" && rmdir "{gone}" && exec "$0" -m repro {words}'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable],
+        env={**os.environ, "REPRO_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer = Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+    assert_refused(answer, 7, "the current folder does not exist any more", "-C DIR")

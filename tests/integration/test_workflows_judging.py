@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support import Cli, assert_refused, tree_digest
+from tests.watch import faulted
 
 LOCKS = Path("lockfiles/linux-amd64")
 SANDBOX = ("--engine", "sandbox")
@@ -123,3 +127,87 @@ def test_a_snapshot_offline_is_refused_at_once(tiny: Cli) -> None:
     before = tree_digest(tiny.folder)
     assert_refused(tiny("snapshot", "--offline"), 2, "--offline")
     assert tree_digest(tiny.folder) == before
+
+
+def test_a_rule_that_matches_nothing_is_said(tiny: Cli) -> None:
+    """A misspelt pattern leaves its metric the default: green, but not in silence."""
+    config = tiny.folder / "repro.toml"
+    config.write_text(config.read_text() + '"maen" = { rel = 1e-15 }\n"m*n" = { rel = 1e-9 }\n')
+    answer = tiny("verify", "--json", *SANDBOX)
+    assert answer.code == 0, answer
+    assert answer.json()["notes"] == ["[metrics] 'maen' matches no metric: is it misspelt?"]
+    config.write_text(config.read_text() + '"maen*" = { ignore = "x" }\n')
+    shown = tiny("verify", *SANDBOX).out
+    assert "note  [metrics] 'maen*' matches no metric" in shown
+
+
+def test_when_every_metric_is_ignored_nothing_is_judged(tiny: Cli) -> None:
+    config = tiny.folder / "repro.toml"
+    config.write_text(config.read_text() + '"*" = { ignore = "all of them" }\n')
+    before = len(runs(tiny))
+    faulted(tiny, "verify", *SANDBOX, code=2, says=["nothing could be judged", "[metrics]"])
+    assert len(runs(tiny)) == before
+
+
+def test_the_baseline_of_another_platform_is_none_of_this(tiny: Cli) -> None:
+    path = tiny.folder / "baseline/linux-amd64/seal.toml"
+    replaced(path, '^platform = "linux-amd64"', 'platform = "linux-arm64"')
+    says = ["baseline/linux-amd64/seal.toml", "linux-arm64"]
+    for command in (["verify", *SANDBOX], ["status"]):
+        faulted(tiny, *command, code=3, says=says)
+
+
+@pytest.mark.parametrize("data", ["baseline", "baseline/linux-amd64/outputs", ".repro/runs"])
+def test_no_run_may_see_the_results_that_it_is_compared_with(tiny: Cli, data: str) -> None:
+    replaced(tiny.folder / "repro.toml", r"^data = .*$", f'data = ["{data}"]')
+    faulted(tiny, "verify", *SANDBOX, code=2, says=["analysis.data[0]", data])
+
+
+def test_data_that_changes_while_the_analysis_runs(tiny: Cli) -> None:
+    """The data was digested before: what the run saw is not what the baseline was made of."""
+    data = tiny.folder / "data/numbers.csv"
+    analysis = tiny.folder / "analysis.py"
+    slow = "print('it runs', flush=True)\nimport time; time.sleep(3)\n"
+    analysis.write_text(analysis.read_text() + slow)
+    text = data.read_text()
+
+    def touch() -> None:
+        logs = ".repro/tmp/*/run/log.txt"
+        deadline = time.monotonic() + 60
+        while not any("it runs" in log.read_text() for log in tiny.folder.glob(logs)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        data.write_text(text.replace("0.14", "0.15", 1))
+        os.utime(data, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+
+    kept = data.stat()
+    writer = threading.Thread(target=touch)
+    writer.start()
+    try:
+        says = ["data/numbers.csv", "changed while the analysis ran"]
+        faulted(tiny, "verify", *SANDBOX, code=3, says=says, changes=["data"])
+    finally:
+        writer.join()
+
+
+def test_parameters_in_pyproject_are_code(tiny: Cli) -> None:
+    """A run with other parameters is not promoted to the baseline of this tree."""
+    text = (tiny.folder / "repro.toml").read_text()
+    for table in ("environment", "analysis", "metrics"):
+        text = text.replace(f"[{table}]", f"[tool.repro.{table}]")
+    (tiny.folder / "repro.toml").unlink()
+    config = tiny.folder / "pyproject.toml"
+    config.write_text(f"[tool.mine]\nalpha = 1\n{text}")
+    assert tiny("run", *SANDBOX).code == 0
+    config.write_text(config.read_text().replace("alpha = 1", "alpha = 2"))
+    answer = tiny("accept", "--reason", "other parameters", *SANDBOX)
+    assert answer.code == 0, answer
+    assert "a new run" in answer.out
+    config.write_text(config.read_text() + "default = { rel = 1e-6 }\n")
+    answer = tiny("accept", "--reason", "a tolerance is no code", *SANDBOX)
+    assert answer.code == 0, answer
+    assert "a new run" not in answer.out
+
+
+def test_a_whole_project_by_the_name_of_a_dot(tiny: Cli) -> None:
+    assert tiny("diff", "lock", ".").code == 0

@@ -36,7 +36,7 @@ def command(session: Session, yes: bool) -> None:
         if not yes:  # else they are part of the result
             click.echo(console.render(metrics(measured)), err=True, nl=False)
 
-    result = init(session.folder.absolute(), session.tools(), _always if yes else _ask, show)
+    result = init(session.root(), session.tools(), _always if yes else _ask, show)
     session.show(render(result), data(result))
 
 

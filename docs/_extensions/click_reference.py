@@ -57,7 +57,9 @@ class Commands(SphinxDirective):
         shared = {option.name: option for option in options(group)}
         program = str(root.info_name)
         made: list[nodes.Node] = [
-            self.section("Options of all commands", "shared-options", listing(program, shared.values()))
+            self.section(
+                "Options of all commands", "shared-options", listing(program, shared.values())
+            )
         ]
         for word in group.list_commands(root):
             command = group.get_command(root, word)

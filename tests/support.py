@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.schemas import assert_valid
+
 TINY_CONFIG = """\
 [environment]
 suite = "bookworm"
@@ -47,8 +49,10 @@ class Answer:
     err: str
 
     def json(self) -> Any:
-        """Its standard output as JSON."""
-        return json.loads(self.out)
+        """Its standard output as JSON, which its schema in docs/ must explain."""
+        said = json.loads(self.out)
+        assert_valid(said)
+        return said
 
 
 @dataclass(frozen=True, kw_only=True)

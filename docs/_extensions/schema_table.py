@@ -27,8 +27,14 @@ def rows(schema: dict[str, Any], prefix: str = "") -> Iterator[Row]:
     for name, part in schema.get("properties", {}).items():
         path = f"{prefix}{name}"
         yield Row(path, kind(part), part.get("description", ""))
-        for inner, suffix in ((part, "."), (part.get("items", {}), "[].")):
-            yield from rows(inner, path + suffix)
+        for choice in (part, *part.get("anyOf", ())):
+            yield from rows(choice, f"{path}.")
+            yield from rows(choice.get("items", {}), f"{path}[].")
+
+
+def inherits(schema: dict[str, Any]) -> bool:
+    """Whether its own keys are only the envelope of its result."""
+    return bool(schema.get("$ref") == "#/$defs/result")
 
 
 def kind(part: dict[str, Any]) -> str:
@@ -38,7 +44,8 @@ def kind(part: dict[str, Any]) -> str:
     if "enum" in part:
         return " or ".join(json.dumps(value) for value in part["enum"])
     if "$ref" in part:
-        return str(part["$ref"].rpartition("/")[2].removesuffix(".json"))
+        file, _, name = part["$ref"].partition("#/$defs/")
+        return f"as {Path(file).stem}" if name == "result" else str(name)
     if "anyOf" in part:
         return " or ".join(kind(choice) for choice in part["anyOf"])
     said = part.get("type", "any value")
@@ -57,7 +64,8 @@ class SchemaTable(SphinxDirective):
         found, path = self.env.relfn2path(name)
         self.env.note_dependency(found)
         schema = json.loads(Path(path).read_text())
-        return [table(list(rows(schema["$defs"][part] if part else schema)))]
+        shown = schema["$defs"][part] if part else schema
+        return [table([*rows(shown), *rows(schema["$defs"]["result"] if inherits(shown) else {})])]
 
 
 def table(lines: list[Row]) -> nodes.Element:

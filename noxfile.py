@@ -11,12 +11,22 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "tests", "fixtures"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "fixtures"]
 
 ROOT = Path(__file__).parent
 SETTINGS = nox.project.load_toml("pyproject.toml")
 LOCK = "lockfiles/linux-amd64/requirements.txt"
-LOCAL = (".git", ".nox", ".venv", ".repro", "__pycache__", ".*_cache", ".hypothesis", "dist")
+LOCAL = (
+    ".git",
+    ".nox",
+    "build",
+    ".venv",
+    ".repro",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    "dist",
+)
 REAL = ("tests/contract", "tests/faults", "tests/integration")
 FIXTURES = "tests/integration/test_fixtures.py"
 
@@ -31,9 +41,24 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy --strict on the package and the tests."""
+    """Mypy --strict on the package and the tests, and on what builds the documentation."""
     install_tools(session)
     session.run("mypy", "--strict")
+    session.run(
+        "mypy", "--strict", "docs/conf.py", *map(str, Path("docs/_extensions").glob("*.py"))
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, any warning is an error; follow its links (-- --external: all)."""
+    install_tools(session)
+    site = ROOT / "build" / "docs"
+    build = ("sphinx-build", "-q", "-E", "-W", "--keep-going", "-n")
+    session.run(*build, "-b", "html", "docs", str(site))
+    session.run("python", "docs/_extensions/check_links.py", str(site))
+    if "--external" in session.posargs:
+        session.run(*build, "-b", "linkcheck", "docs", str(ROOT / "build" / "linkcheck"))
 
 
 @nox.session
@@ -43,7 +68,7 @@ def tests(session: nox.Session) -> None:
         if session.posargs:
             session.run("pytest", *session.posargs)
             return
-        quick = ("pytest", "-n", "2", "tests/unit", "tests/test_house.py")
+        quick = ("pytest", "-n", "2", "tests/unit", "tests/test_house.py", "tests/test_docs.py")
         real = ("pytest", *REAL, f"--ignore={FIXTURES}")  # in turn: they share engines and machine
         run_all(session, quick, real)
 
@@ -71,7 +96,7 @@ def fixtures(session: nox.Session) -> None:
 def house(session: nox.Session) -> None:
     """Only the guards of floor plan, documentation and help texts."""
     with session.chdir(install_wheel(session)):
-        session.run("pytest", "tests/test_house.py", *session.posargs)
+        session.run("pytest", "tests/test_house.py", "tests/test_docs.py", *session.posargs)
 
 
 @nox.session(default=False)

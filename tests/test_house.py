@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,10 +15,7 @@ import click
 import pytest
 
 import repro
-from repro import errors
-from repro.cli.group import COMMANDS, cli
-from repro.cli.session import Session
-from repro.models.verdict import Verdict
+from repro.cli.group import COMMANDS
 from tests.house import ROOT, calls, cycles, files, imports, modules
 
 FLOORS = {
@@ -81,7 +77,6 @@ STARTERS = re.compile(
 EXITS = re.compile(r"^(sys\.exit|os\._exit|exit|quit)$")
 HEAVY = {"rich", "pandas", "numpy", "docker", "requests", "debian", "yaml", "pypi_simple", "pip"}
 MAX_LINES = 400
-CODES = {0, 2, 3, 4, 5, 6, 7, 8, 10, 70, 130, 143}
 README = (ROOT / "README.md").read_text()
 DOCS = README + "".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
 
@@ -271,37 +266,7 @@ def test_every_command_is_explained(name: str) -> None:
     assert f"repro {name}" in DOCS
 
 
-def documented_calls() -> list[str]:
-    """Every `repro …` in a code block of the README, without its prompt and comment."""
-    blocks = re.findall(r"^```(?:sh|console|yaml)?\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    found = re.findall(
-        r"^[\s$-]*(?:run: )?(?:sh \.ci/with )?repro (.*?)(?:  +#.*)?$",
-        "\n".join(blocks),
-        re.MULTILINE,
-    )
-    assert found
-    return found
-
-
-@pytest.mark.parametrize("line", documented_calls())
-def test_every_call_in_the_readme_parses(line: str) -> None:
-    words = shlex.split(line)
-    with cli.make_context("repro", list(words), obj=Session()) as group:
-        name, command, rest = cli.resolve_command(group, [*group._protected_args, *group.args])
-        assert command is not None
-        command.make_context(name, rest, parent=group)
-
-
 # ---------------------------------------------------------------- documentation
-
-
-def test_exit_codes_are_those_of_the_readme() -> None:
-    table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    both = re.findall(r"^\| (\d+) / (\d+) \|", README, re.MULTILINE)
-    assert table | {int(code) for pair in both for code in pair} == CODES
-    leaves: list[type[errors.ReproError]] = errors.ReproError.__subclasses__()
-    raised = {errors.ReproError.exit_code, *(kind.exit_code for kind in leaves)}
-    assert raised | {verdict.exit_code for verdict in Verdict} <= CODES
 
 
 def test_versions_agree() -> None:

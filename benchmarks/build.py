@@ -16,7 +16,7 @@ from benchmarks.workshop import SUITE, VERSIONS, Workshop
 from repro.ecosystems.apt.bootstrap import Bootstrap, environment, workspace
 from repro.progress import Silent
 from repro.store.artifacts import Store
-from repro.workflows.build import base_recipe
+from repro.workflows.assemble import base_recipe
 from repro.workflows.tools import make_tools
 
 LONG, SHORT = 2, 10

@@ -18,7 +18,7 @@ from repro.models.execution import PROJECT, UID, Job
 from repro.models.image import Image
 from repro.models.project import Limits
 from repro.store.artifacts import Store
-from repro.workflows.build import assemble
+from repro.workflows.assemble import assemble
 from repro.workflows.run import run_environment
 from repro.workflows.tools import engine
 

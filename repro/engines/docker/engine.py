@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.engines.docker import images
+from repro.engines.docker import images, peek
 from repro.engines.docker.address import OTHER_ENGINE, Address, current_address
 from repro.engines.docker.api import Daemon, connect
 from repro.engines.docker.container import Settings, created, in_background
@@ -61,6 +61,8 @@ class Docker:
     def probe(self) -> str | None:
         """See Engine.probe."""
         try:
+            if self._connected is None and peek.answers(self._address()):
+                return None
             self._daemon()
         except EngineError as error:
             return f"{error.message} ({error.hint})" if error.hint else error.message
@@ -68,6 +70,8 @@ class Docker:
 
     def load(self, image: Image) -> None:
         """See Engine.load: by ID, never by name; only layers that the daemon lacks are sent."""
+        if self._connected is None and peek.holds(self._address(), image):
+            return
         images.ensure(self._daemon(), image, self._store, self._progress)
 
     def run(self, job: Job) -> Execution:
@@ -116,13 +120,13 @@ class Docker:
 
     def _daemon(self) -> Daemon:
         if self._connected is None:
-            address = (
-                current_address(os.environ)
-                if self._base_url is None
-                else Address(url=self._base_url, origin="the configuration")
-            )
-            self._connected = connect(address)
+            self._connected = connect(self._address())
         return self._connected
+
+    def _address(self) -> Address:
+        if self._base_url is not None:
+            return Address(url=self._base_url, origin="the configuration")
+        return current_address(os.environ)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

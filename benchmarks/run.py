@@ -19,7 +19,7 @@ from repro.models.image import Image
 from repro.models.project import Limits
 from repro.store.artifacts import Store
 from repro.workflows.assemble import assemble
-from repro.workflows.run import run_environment
+from repro.workflows.execute import run_environment
 from repro.workflows.tools import engine
 
 ROUNDS = 15

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.ecosystems.pip.wheels import Wheel
+from repro.ecosystems.pip.wheel import Wheel
 from repro.models.lock import PipArtifact
 
 

@@ -8,10 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
-from repro.ecosystems.apt import fetch as apt_fetch
 from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.base import LayerRecipe
-from repro.ecosystems.pip import fetch as pip_fetch
 from repro.ecosystems.pip import layers as pip_layers
 from repro.ecosystems.pip.builder import Builder
 from repro.errors import LockError
@@ -79,6 +77,9 @@ def base_image(project: Project, lock: Lock, tools: Tools) -> Image:
 def _fetch(
     project: Project, lock: Lock, tools: Tools, missing: Sequence[LayerRecipe], base: LayerRecipe
 ) -> None:
+    from repro.ecosystems.apt import fetch as apt_fetch
+    from repro.ecosystems.pip import fetch as pip_fetch
+
     vendor = project.root / project.sources.vendor if project.sources.vendor else None
     fetcher = tools.fetcher(vendor)
     if base in missing:

@@ -10,7 +10,6 @@ from functools import cache
 
 from repro.errors import LockError
 from repro.files import local_errors, make_folder
-from repro.image.difference import differences
 from repro.models.image import Image
 from repro.models.lock import Lock
 from repro.models.outcome import BuildResult
@@ -69,6 +68,8 @@ def build_image(project: Project, lock: Lock, tools: Tools) -> Image:
 
 def _check_twice(project: Project, lock: Lock, tools: Tools, image: Image) -> None:
     """Build in two empty caches, and compare every layer with the first build's."""
+    from repro.image.difference import differences
+
     for _ in range(2):
         with _empty_cache(tools, lock) as other:
             again, _ = assemble(project, lock, other)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from repro.ecosystems.apt.layer import tool_versions
 from repro.errors import LockError
 from repro.files import write_atomic
-from repro.image.difference import first_difference
 from repro.locks import seal
 from repro.locks.records import render_image
 from repro.models.image import RECIPE, Image, ImageRecord
@@ -37,6 +35,8 @@ def enforce(
             "record the new image with repro build --record"
         )
         return old, False
+    from repro.ecosystems.apt.bootstrap import tool_versions  # most builds record nothing
+
     new = ImageRecord(
         recipe=RECIPE,
         environment_key=lock.key,
@@ -54,6 +54,9 @@ def _named_layers(image: Image) -> tuple[tuple[str, str], ...]:
 
 
 def _other_image(old: ImageRecord, image: Image, tools: Tools) -> LockError:
+    from repro.ecosystems.apt.bootstrap import tool_versions
+    from repro.image.difference import first_difference
+
     lines = [
         f"this lock built another image than image.toml records: {image.id}, "
         f"recorded {old.image_id}"

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from repro.ecosystems.apt.bootstrap import Bootstrap, tool_versions
-from repro.ecosystems.apt.index import fields_of
 from repro.ecosystems.base import LayerRecipe
 from repro.errors import LockError
 from repro.files import local_errors
-from repro.image.layer import canonical
 from repro.models.image import RECIPE
 from repro.models.lock import Deb
 from repro.models.project import PLATFORM
@@ -21,8 +17,6 @@ from repro.progress import Progress
 from repro.store.artifacts import Store
 
 STATUS = "var/lib/dpkg/status"
-
-__all__ = ["check_installed", "key", "parse_status", "recipe", "tool_versions"]
 
 
 def recipe(
@@ -36,6 +30,9 @@ def recipe(
     packages = tuple(sorted(debs, key=lambda deb: deb.name))
 
     def write(file: BinaryIO) -> None:
+        from repro.ecosystems.apt.bootstrap import Bootstrap  # only a key is needed most times
+        from repro.image.layer import canonical
+
         label = f"bootstrapping {suite} from {len(packages)} locked packages"
         with progress.task(label), store.scratch() as folder:
             tar = folder / "root.tar"
@@ -83,6 +80,8 @@ def parse_status(text: str) -> frozenset[tuple[str, str, str]]:
 
     Raises LockError for one that is not wholly installed.
     """
+    from repro.ecosystems.apt.index import fields_of
+
     found = set()
     for paragraph in text.split("\n\n"):
         if paragraph.strip():
@@ -97,6 +96,8 @@ def parse_status(text: str) -> frozenset[tuple[str, str, str]]:
 
 
 def _status(tar: BinaryIO) -> str:
+    import tarfile
+
     try:
         with tarfile.open(fileobj=tar, mode="r:") as archive:
             for member in archive:

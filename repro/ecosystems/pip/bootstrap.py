@@ -12,7 +12,8 @@ from pathlib import Path
 from repro.ecosystems.pip.fetch import want
 from repro.ecosystems.pip.layout import beside, skeleton
 from repro.ecosystems.pip.pages import Catalogue
-from repro.ecosystems.pip.wheels import Wheel, check_content, opened, plan, wheel_of
+from repro.ecosystems.pip.wheel import Wheel, wheel_of
+from repro.ecosystems.pip.wheels import check_content, opened, plan
 from repro.files import local_errors, make_folder
 from repro.image.layer import Entry
 from repro.models.execution import PROJECT

@@ -18,7 +18,8 @@ from typing import BinaryIO, cast
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.jobs import Step, run_step
 from repro.ecosystems.pip.layout import Layout
-from repro.ecosystems.pip.wheels import Planned, Wheel
+from repro.ecosystems.pip.wheel import Wheel
+from repro.ecosystems.pip.wheels import Planned
 from repro.errors import EngineError
 from repro.files import local_errors, make_folder, open_regular, write_atomic
 from repro.image.layer import Entry

@@ -9,28 +9,20 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from repro.ecosystems.base import LayerRecipe
-from repro.ecosystems.pip.builder import Builder
-from repro.ecosystems.pip.bytecode import have_bytecode, opened_bytecode
 from repro.ecosystems.pip.layout import Layout, of, skeleton
-from repro.ecosystems.pip.sdist import have_built
-from repro.ecosystems.pip.wheels import (
-    DAMAGED,
-    Planned,
-    Wheel,
-    check_content,
-    content_digest,
-    opened,
-    plan,
-    wheel_of,
-)
+from repro.ecosystems.pip.wheel import Wheel, wheel_of
 from repro.errors import LockError
-from repro.image.layer import Entry, write_layer
 from repro.models.image import RECIPE
 from repro.models.lock import Lock, PipArtifact
 from repro.store.artifacts import Store
+
+if TYPE_CHECKING:  # a build in which every layer is cached makes keys, and opens no wheel
+    from repro.ecosystems.pip.builder import Builder
+    from repro.ecosystems.pip.wheels import Planned
+    from repro.image.layer import Entry
 
 LARGE = 4 << 20
 """Bytes of a wheel from which on it has a layer of its own."""
@@ -165,6 +157,9 @@ class _Build:
 
     def write(self, file: BinaryIO, group: tuple[str, ...], *, last: bool) -> None:
         """Write the layer of these packages."""
+        from repro.ecosystems.pip.wheels import DAMAGED, check_content, opened
+        from repro.image.layer import write_layer
+
         with self.lock:
             self._prepare()
         chosen = [wheel for wheel in self.wheels if wheel.name in group]
@@ -188,6 +183,8 @@ class _Build:
         return skeleton(self.layout, system_site_packages=self.target.system_site_packages)
 
     def _bytecode(self, wheel: Wheel, stack: ExitStack) -> tuple[Entry, ...]:
+        from repro.ecosystems.pip.bytecode import opened_bytecode
+
         return stack.enter_context(
             opened_bytecode(
                 wheel,
@@ -200,6 +197,9 @@ class _Build:
 
     def _prepare(self) -> None:
         """Build what is a source, plan every wheel, compile: once for all layers."""
+        from repro.ecosystems.pip.sdist import have_built
+        from repro.ecosystems.pip.wheels import plan
+
         if self.ready:
             return
         have_built(
@@ -216,6 +216,8 @@ class _Build:
 
     def _compile_missing(self) -> None:
         """Compile for every layer that is not built yet, in one job."""
+        from repro.ecosystems.pip.bytecode import have_bytecode
+
         due = {
             name
             for writer in self.writers
@@ -267,6 +269,8 @@ def without_overlap(
 
 def _same(one: tuple[Wheel, Planned], other: tuple[Wheel, Planned]) -> bool:
     """Whether two planned files are one: mode and bytes."""
+    from repro.ecosystems.pip.wheels import content_digest
+
     if (one[1].mode, one[1].size) != (other[1].mode, other[1].size):
         return False
     return content_digest(*one) == content_digest(*other)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from repro.image.layer import Entry
+if TYPE_CHECKING:
+    from repro.image.layer import Entry
 
 VENV = "opt/venv"
 """The virtual environment of Python 3, as a path in a layer."""
@@ -84,6 +86,8 @@ def beside(python: str, prefix: str) -> Layout:
 
 def skeleton(layout: Layout, *, system_site_packages: bool) -> tuple[Entry, ...]:
     """Return the virtual environment itself, without pip; nothing for Python 2."""
+    from repro.image.layer import Entry
+
     if layout.is_two:
         return ()
     seen = "true" if system_site_packages else "false"

@@ -17,7 +17,7 @@ from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label
 from repro.ecosystems.pip.jobs import Step, run_step
 from repro.ecosystems.pip.pages import project_of
-from repro.ecosystems.pip.wheels import wheel_of
+from repro.ecosystems.pip.wheel import wheel_of
 from repro.errors import LockError, UsageError
 from repro.files import local_errors, make_folder, open_regular, write_atomic
 from repro.locks import names

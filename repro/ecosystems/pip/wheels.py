@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from installer import install
@@ -33,47 +32,17 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from repro.ecosystems.pip.layout import Layout
+from repro.ecosystems.pip.wheel import Wheel
 from repro.errors import LockError
 from repro.files import digest_file
 from repro.image.layer import Entry
 from repro.locks import names
-from repro.models.lock import PipArtifact
-from repro.store.artifacts import Store
 
 INSTALLER = b"repro\n"
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What `zipfile` raises for a damaged, encrypted or unknown member."""
 
 HINT = "the artifact is damaged or not to be trusted; lock another one: repro snapshot --upgrade"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wheel:
-    """A wheel in the store; `filename` has its name, version and tags, `sha256` is hex."""
-
-    name: str
-    version: str
-    filename: str
-    sha256: str
-    path: Path
-
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return f"pip {self.name} {self.version}"
-
-
-def wheel_of(artifact: PipArtifact, store: Store) -> Wheel:
-    """Return the wheel that an artifact is, or that is built from it."""
-    build = artifact.build
-    sha256 = build.sha256 if build else artifact.sha256
-    return Wheel(
-        name=artifact.name,
-        version=artifact.version,
-        filename=build.wheel if build else artifact.filename,
-        sha256=sha256,
-        path=store.path(sha256),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,10 @@
-"""The only writer of files: temporary name, fsync, rename; and the locks between processes."""
+"""The only writer of files: temporary name, fsync, rename.
+
+A temporary is a file or folder named `.repro-tmp-XXXXXXXX`. Its maker holds a kernel lock
+(flock(2)) on it for as long as it lives, so whoever can lock one has found what a killed process
+left. A process number would not tell: numbers are given again, and containers have their own.
+Whoever makes a temporary first removes the dead ones beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,12 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +26,7 @@ from repro.errors import LocalError
 
 CHUNK = 1 << 20
 _TEMPORARY = ".repro-tmp-"
+_NAME = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}")  # as tempfile makes them
 
 
 @contextmanager
@@ -73,16 +80,21 @@ def sync_file_system(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, mode: int = 0o644, *, durable: bool = True, staging: Path | None = None
+) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path`, whole and durable, when the block ends well.
 
     When it does not, nothing at `path` changes and no temporary file stays. Not `durable`: for
-    files of which there are thousands, and that can be made again. Raises LocalError.
+    files of which there are thousands, and that can be made again. The temporary file lies in
+    `staging` where a rename from there reaches `path`, else beside it. Raises LocalError.
     """
     make_folder(path.parent)
     with local_errors(path):
-        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-        temporary = Path(name)
+        parent = _within_reach(staging, path.parent)
+        if durable:
+            sweep(parent)
+        descriptor, temporary = _temporary_file(parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
@@ -90,7 +102,7 @@ def replacing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterato
                 os.fchmod(file.fileno(), mode)
                 if durable:
                     os.fsync(file.fileno())
-            temporary.replace(path)
+                temporary.replace(path)  # while it is locked
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -98,47 +110,96 @@ def replacing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterato
             sync_folder(path.parent)
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replace `path` by `data` in one step. Raises LocalError."""
-    with replacing(path, mode) as file:
+def write_atomic(
+    path: Path, data: bytes, mode: int = 0o644, *, staging: Path | None = None
+) -> None:
+    """Replace `path` by `data` in one step; `staging` as in `replacing`. Raises LocalError."""
+    with replacing(path, mode, staging=staging) as file:
         file.write(data)
 
 
-def write_together(folder: Path, contents: dict[str, bytes]) -> None:
-    """Write several files of one folder: all temporary files first, then all renames."""
-    make_folder(folder)
-    with local_errors(folder):
-        waiting: list[tuple[Path, Path]] = []
+def write_together(
+    folder: Path, contents: Mapping[str, bytes], *, staging: Path | None = None
+) -> None:
+    """Write several files of one folder in one step: all are old or all are new.
+
+    What else lies in the folder stays. Where the folder itself cannot be exchanged (a mount
+    point, a folder of an image's lower layer) the files are renamed one after the other, in the
+    order of `contents`. `staging` as in `replacing`. Raises LocalError.
+    """
+    folder = folder.resolve()
+    make_folder(folder.parent)
+    with (
+        local_errors(folder),
+        scratch(_within_reach(staging, folder.parent)) as temporary,
+    ):
+        fresh = temporary / "new"
+        fresh.mkdir()
+        if folder.is_dir():
+            _keep_others(folder, fresh, contents)
+        for name, data in contents.items():
+            with (fresh / name).open("xb") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
         try:
-            for name, data in contents.items():
-                descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
-                waiting.append((Path(temporary), folder / name))
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    os.fsync(file.fileno())
-            for temporary_path, path in waiting:
-                temporary_path.replace(path)
-        finally:
-            for temporary_path, _ in waiting:
-                temporary_path.unlink(missing_ok=True)
-        sync_folder(folder)
+            _put(fresh, folder)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EBUSY):
+                raise
+            for name in contents:
+                (fresh / name).replace(folder / name)
+            sync_folder(folder)
 
 
-def replace_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder and put it at `path` in place of what was there. Raises LocalError."""
+def _keep_others(folder: Path, fresh: Path, replaced: Iterable[str]) -> None:
+    """Have in `fresh` all that is in `folder` but what is replaced; links where possible."""
+
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError:  # another file system below, or links are forbidden
+            shutil.copy2(source, target, follow_symlinks=False)
+
+    for path in folder.iterdir():
+        if path.name in replaced:
+            if path.is_dir() and not path.is_symlink():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        elif path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, fresh / path.name, symlinks=True, copy_function=link)
+        else:
+            link(str(path), str(fresh / path.name))
+    shutil.copystat(folder, fresh)
+
+
+def replace_folder(
+    path: Path, fill: Callable[[Path], None], *, staging: Path | None = None
+) -> None:
+    """Fill a new folder and put it at `path` in place of what was there.
+
+    `staging` as in `replacing`. Raises LocalError.
+    """
     make_folder(path.parent)
-    with local_errors(path), scratch(path.parent) as temporary:
+    with (
+        local_errors(path),
+        scratch(_within_reach(staging, path.parent)) as temporary,
+    ):
         fresh = temporary / "new"
         fresh.mkdir()
         fill(fresh)
         sync_file_system(fresh)
-        if path.exists():
-            _exchange(fresh, path)
-        else:
-            fresh.rename(path)
-        sync_folder(path.parent)
+        _put(fresh, path)
+
+
+def _put(fresh: Path, path: Path) -> None:
+    """Have a new folder at `path`, in one step; what was there is at `fresh` then."""
+    sync_folder(fresh)
+    if path.exists():
+        _exchange(fresh, path)
+    else:
+        fresh.rename(path)
+    sync_folder(path.parent)
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -169,13 +230,103 @@ def _exchange(one: Path, other: Path) -> None:
 def scratch(parent: Path, mode: int = 0o700) -> Iterator[Path]:
     """Yield a new private folder below `parent`; it is gone when the block ends."""
     make_folder(parent)
+    sweep(parent)
     with local_errors(parent):
-        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-        folder.chmod(mode)
+        folder, descriptor = _temporary_folder(parent)
     try:
+        with local_errors(folder):
+            folder.chmod(mode)
         yield folder
     finally:
-        remove_tree(folder)
+        try:
+            remove_tree(folder)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(parent: Path) -> None:
+    """Remove the temporaries directly in `parent` that this user's dead processes left there.
+
+    What cannot be removed stays for the next sweep: it is in nobody's way.
+    """
+    try:
+        with os.scandir(parent) as entries:
+            found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name)]
+    except OSError:  # whoever came to write here says what is wrong with it
+        return
+    for path in found:
+        with suppress(OSError, LocalError):
+            _remove_dead(path)
+
+
+def _remove_dead(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        state = os.fstat(descriptor)
+        folder = stat.S_ISDIR(state.st_mode)
+        if state.st_uid != os.geteuid() or not (folder or stat.S_ISREG(state.st_mode)):
+            return
+        if _locked(descriptor) and _still(descriptor, path):
+            remove_tree(path) if folder else path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _temporary_file(parent: Path) -> tuple[int, Path]:
+    """Return an open new file, locked until it is closed."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=parent)
+        if _locked(descriptor) is not False and _still(descriptor, Path(name)):
+            return descriptor, Path(name)
+        os.close(descriptor)  # a sweep found it in the moment before it was locked
+
+
+def _temporary_folder(parent: Path) -> tuple[Path, int]:
+    """Return a new folder and the descriptor that locks it until it is closed."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if _locked(descriptor) is not False and _still(descriptor, folder):
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool | None:
+    """Take a kernel lock; False when somebody has it, None where there is no such lock (NFS)."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _still(descriptor: int, path: Path) -> bool:
+    """Whether an open file or folder still has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _within_reach(staging: Path | None, folder: Path) -> Path:
+    """`staging` if a rename from there reaches `folder`: both on one mount; else `folder`."""
+    if staging is None:
+        return folder
+    make_folder(staging)
+    return staging if _mount(staging) == _mount(folder) else folder
+
+
+def _mount(folder: Path) -> str:
+    """The number of the mount that a folder is on (proc(5), fdinfo)."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        text = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+    finally:
+        os.close(descriptor)
+    return text.partition("mnt_id:")[2].split()[0]
 
 
 def remove_tree(path: Path) -> None:
@@ -235,39 +386,3 @@ def copy_regular(source: Path, target: Path, mode: int = 0o644) -> None:
     with local_errors(source), open_regular(source) as old, target.open("xb") as new:
         shutil.copyfileobj(old, new, CHUNK)
         os.fchmod(new.fileno(), mode)
-
-
-@contextmanager
-def exclusive(path: Path, *, what: str, timeout: float = 600.0) -> Iterator[None]:
-    """Hold a kernel lock on the file `path`; it is free again when its holder dies.
-
-    Waits up to `timeout` seconds. Raises LocalError naming the holder's process when that is
-    not enough.
-    """
-    make_folder(path.parent)
-    with local_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        with local_errors(path):
-            _acquire(descriptor, path, what=what, deadline=time.monotonic() + timeout)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _acquire(descriptor: int, path: Path, *, what: str, deadline: float) -> None:
-    """Take the lock and write into it who has it."""
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-                raise LocalError(
-                    f"{what} is held by process {holder or 'unknown'}",
-                    hint=f"wait for it to end ({path})",
-                ) from error
-            time.sleep(0.05)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

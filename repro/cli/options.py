@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from repro.cli.session import ENGINES, Session
 
@@ -16,8 +17,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _remember(ctx: click.Context, param: click.Parameter, value: object) -> None:
     """Keep a given option in the session; one that was not given changes nothing."""
-    if value:
-        assert param.name is not None
+    assert param.name is not None
+    source = ctx.get_parameter_source(param.name)
+    if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+        if source is ParameterSource.ENVIRONMENT and ctx.parent is not None:
+            return  # the group has read it; what was given there counts more
         changes: dict[str, Any] = {param.name: value}
         ctx.obj = replace(ctx.ensure_object(Session), **changes)
 
@@ -45,8 +49,16 @@ def common(function: F) -> F:
 
 
 def engine(function: F) -> F:
-    """--engine and --offline, for the commands that build or run."""
+    """--engine, --offline and --lock-timeout, for the commands that build or run."""
     for decorate in (
+        _option(
+            "--lock-timeout",
+            type=click.IntRange(min=0),
+            metavar="SECONDS",
+            envvar="REPRO_LOCK_TIMEOUT",
+            help="How long to wait for another repro that works on the same; 0: not at all."
+            "  [default: 600; env: REPRO_LOCK_TIMEOUT]",
+        ),
         _option("--offline", is_flag=True, help="Fetch nothing; use what the store has."),
         _option(
             "--engine",

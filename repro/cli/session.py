@@ -30,6 +30,7 @@ class Session:
     json: bool = False
     quiet: bool = False
     offline: bool = False
+    lock_timeout: int = 600
 
     def progress(self) -> Progress:
         """Return where the workflows report to: the terminal, plain lines, or nowhere."""
@@ -59,9 +60,18 @@ class Session:
 
     def tools(self) -> Tools:
         """Compose the workflows' collaborators. Raises UsageError."""
+        from repro.mutex import Claim
         from repro.workflows.tools import make_tools
 
-        return make_tools(progress=self.progress(), engine_name=self.engine, offline=self.offline)
+        progress = self.progress()
+        claim = Claim(
+            seconds=self.lock_timeout,
+            progress=progress,
+            who=f"repro {self.command} in {self.folder.resolve()}",
+        )
+        return make_tools(
+            progress=progress, engine_name=self.engine, offline=self.offline, claim=claim
+        )
 
     def show(self, renderable: RenderableType, data: Mapping[str, object]) -> None:
         """Write a result to stdout: as JSON where that was asked for, else for a person.

@@ -171,14 +171,22 @@ def discarded(project: Project, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def publish(project: Project, files: Iterable[FileDigest], source: Path) -> tuple[str, ...]:
-    """Copy collected outputs into the user's tree; return their paths."""
+def publish(
+    project: Project, files: Iterable[FileDigest], source: Path, *, staging: Path
+) -> tuple[str, ...]:
+    """Copy collected outputs into the user's tree; return their paths.
+
+    `staging` is as in `files.replacing`: git never sees half a file.
+    """
     written: list[str] = []
     for item in files:
         target = project.root / item.path
         if target.is_symlink():
             raise UsageError(f"{item.path} is a symbolic link: not overwritten")
-        with open_regular(source / item.path) as old, replacing(target, durable=False) as new:
+        with (
+            open_regular(source / item.path) as old,
+            replacing(target, durable=False, staging=staging) as new,
+        ):
             shutil.copyfileobj(old, new)
         written.append(item.path)
     return tuple(written)

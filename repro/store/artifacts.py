@@ -11,19 +11,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from repro.errors import LockError
-from repro.files import exclusive, local_errors, make_folder, replacing, scratch, write_atomic
+from repro.files import local_errors, make_folder, replacing, scratch, write_atomic
 from repro.models.image import Layer
+from repro.mutex import Claim, exclusive
 
 
 class Store:
     """A folder of content: `sha256/ab/<digest>`, `layers/<key>.json`, `unpacked/<digest>/`.
 
     Every writer goes through a temporary file, hash, fsync and rename; a wrong hash never
-    enters. Safe for several processes at once.
+    enters. Safe for several processes at once; `claim` says how one waits for another.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, claim: Claim | None = None) -> None:
         self.root = root
+        self.claim = claim or Claim()
+
+    @property
+    def staging(self) -> Path:
+        """Where its temporaries lie: one folder to sweep behind a process that was killed."""
+        return self.root / "tmp"
 
     def path(self, sha256: str) -> Path:
         """Where the object with this digest (hex) lies, whether or not it is there."""
@@ -45,7 +52,7 @@ class Store:
         path = self.path(sha256)
         digest = hashlib.sha256()
         stored = 0
-        with replacing(path, 0o444) as file:
+        with replacing(path, 0o444, staging=self.staging) as file:
             for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)
@@ -72,7 +79,7 @@ class Store:
 
     def add(self, write: Callable[[BinaryIO], None]) -> tuple[str, int]:
         """Store whatever `write` produces; return its sha256 hex and size in bytes."""
-        with scratch(self.root / "tmp") as folder:
+        with scratch(self.staging) as folder:
             path = folder / "new"
             with local_errors(path):
                 with path.open("wb") as file:
@@ -117,6 +124,7 @@ class Store:
         write_atomic(
             self.root / "layers" / f"{key}.json",
             json.dumps(record, sort_keys=True).encode() + b"\n",
+            staging=self.staging,
         )
         return Layer(name=name, key=key, digest=f"sha256:{sha256}", size=size)
 
@@ -126,10 +134,10 @@ class Store:
 
     def lock(self, name: str, *, what: str) -> AbstractContextManager[None]:
         """Hold the store's kernel lock of that name."""
-        return exclusive(self.root / "locks" / name, what=what)
+        return exclusive(self.root / "locks" / name, what=what, claim=self.claim)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Yield a private folder on the store's file system, gone afterwards."""
-        with scratch(self.root / "tmp") as folder:
+        with scratch(self.staging) as folder:
             yield folder

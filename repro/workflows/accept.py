@@ -19,6 +19,7 @@ from repro.workflows.execute import require_analysis, rerun
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.measuring import measure_folder
 from repro.workflows.runs import last_run, require_unchanged
+from repro.workflows.state import fresh_turn, staging
 from repro.workflows.tools import Tools
 
 
@@ -32,14 +33,15 @@ def accept(project: Project, tools: Tools, reason: str) -> AcceptResult:
         raise UsageError("a reason is required", hint='repro accept --reason "why"')
     if reason != reason.encode(errors="replace").decode():
         raise UsageError("--reason is not UTF-8", hint="check the terminal's encoding")
-    lock = fresh_lock(project)
+    fresh_lock(project)
     require_analysis(project)
-    recorded = _promotable(project, lock)
-    reran = recorded is None
-    if recorded is None:
-        recorded = rerun(project, lock, tools)
-    measurement = measure_folder(project, recorded.output_folder)
-    baseline = _write(project, recorded, reason.strip())
+    with fresh_turn(project, tools) as lock:
+        recorded = _promotable(project, lock)
+        reran = recorded is None
+        if recorded is None:
+            recorded = rerun(project, lock, tools)
+        measurement = measure_folder(project, recorded.output_folder)
+        baseline = _write(project, recorded, reason.strip())
     return AcceptResult(baseline=baseline, measurement=measurement, reran=reran)
 
 
@@ -85,7 +87,7 @@ def _write(project: Project, recorded: Run, reason: str) -> Baseline:
         write_atomic(folder / SEAL, render_baseline(baseline))
         written.append(baseline)
 
-    replace_folder(project.baseline_folder, fill)
+    replace_folder(project.baseline_folder, fill, staging=staging(project))
     return written[0]
 
 

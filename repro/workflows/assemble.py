@@ -33,7 +33,7 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     recipes = (base, *pip_recipes(lock, store, builder))
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
     if missing:
-        with store.lock(f"build-{base.key}", what="building this environment"):
+        with store.lock(f"build-{base.key}", what="building the environment's layers"):
             _fetch(project, lock, tools, missing, base)
             _make(missing, base, tools)
     layers = [_require(store, recipe) for recipe in recipes]

@@ -24,6 +24,7 @@ from repro.project import stage as stages
 from repro.workflows.build import build_image
 from repro.workflows.lockfiles import read_lock
 from repro.workflows.runs import RUN
+from repro.workflows.state import staging
 from repro.workflows.tools import Tools
 
 THREAD_VARIABLES = (
@@ -90,11 +91,10 @@ def execute(
     if command is not None:
         analysis = replace(analysis, steps=(command,))
         project = replace(project, analysis=analysis)
-    _ignore_state_folder(project)
     setting.engine.load(setting.image)
     stamps = digests.data_stamps(project)
     code, data = digests.code_digests(project), digests.data_digests(project)
-    with scratch(project.state_folder / "tmp") as folder:
+    with scratch(staging(project)) as folder:
         stage = stages.fill_stage(project, make_folder(folder / "project"))
         fresh = make_folder(folder / "run")
         _copy_locks(project, setting.lock, fresh / "locks")
@@ -166,12 +166,6 @@ def _new_id() -> str:
     seconds, rest = divmod(time.time_ns() // 1000, 1_000_000)
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
     return f"{moment}{rest:06}-{secrets.token_hex(3)}"
-
-
-def _ignore_state_folder(project: Project) -> None:
-    marker = project.state_folder / ".gitignore"
-    if not marker.exists():
-        write_atomic(marker, b"*\n")
 
 
 def _limits(limits: Limits, *, interactive: bool) -> Limits:

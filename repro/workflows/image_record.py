@@ -10,6 +10,7 @@ from repro.models.image import RECIPE, Image, ImageRecord
 from repro.models.lock import Lock
 from repro.models.project import Project
 from repro.workflows.lockfiles import read_image_record
+from repro.workflows.state import staging
 from repro.workflows.tools import Tools
 
 
@@ -45,7 +46,8 @@ def enforce(
         layers=_named_layers(image),
         tools=tool_versions(),
     )
-    write_atomic(project.lock_folder / seal.IMAGE_RECORD, render_image(new))
+    path = project.lock_folder / seal.IMAGE_RECORD
+    write_atomic(path, render_image(new), staging=staging(project))
     return new, True
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from repro.models.lock import Lock
 from repro.models.outcome import RunResult
 from repro.models.project import Project
 from repro.project.stage import publish
 from repro.workflows.execute import execute, prepare, require_analysis, require_success
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.measuring import measure_folder
+from repro.workflows.state import fresh_turn, staging
 from repro.workflows.tools import Tools
 
 _SIGINT = 130  # the status of a program that Ctrl-C ended
@@ -32,9 +34,16 @@ def run(project: Project, tools: Tools, options: RunOptions) -> RunResult:
     wrote is kept below `.repro/runs` and never copied into the project. KeyboardInterrupt when
     Ctrl-C on its terminal ended the user's own command.
     """
-    lock = fresh_lock(project)
+    fresh_lock(project)
     if options.command is None:
         require_analysis(project)
+    if options.interactive:  # a person may sit at it for hours, and it writes no outputs
+        return _run(project, fresh_lock(project), tools, options)
+    with fresh_turn(project, tools) as lock:
+        return _run(project, lock, tools, options)
+
+
+def _run(project: Project, lock: Lock, tools: Tools, options: RunOptions) -> RunResult:
     recorded = execute(
         project,
         prepare(project, lock, tools),
@@ -48,7 +57,9 @@ def run(project: Project, tools: Tools, options: RunOptions) -> RunResult:
     measurement = None if options.command else measure_folder(project, recorded.output_folder)
     copied: tuple[str, ...] = ()
     if options.publish:
-        copied = publish(project, recorded.outputs, recorded.output_folder)
+        copied = publish(
+            project, recorded.outputs, recorded.output_folder, staging=staging(project)
+        )
     return RunResult(run=recorded, measurement=measurement, copied=copied)
 
 

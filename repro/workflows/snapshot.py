@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,6 +25,7 @@ from repro.models.outcome import SnapshotResult
 from repro.models.project import PLATFORM, Project
 from repro.workflows.assemble import base_image
 from repro.workflows.lockfiles import lock_state, read_file, read_lock
+from repro.workflows.state import staging, turn
 from repro.workflows.tools import Tools
 
 
@@ -59,8 +58,9 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
             "a snapshot asks the package indexes, and --offline forbids it",
             hint="a lock that stands is built with: repro build --offline",
         )
-    name = hashlib.sha256(os.fsencode(project.root.resolve())).hexdigest()[:16]
-    with tools.store.lock(f"snapshot-{name}", what="this project's snapshot"):
+    root = project.root.stat()  # a path may be another project's in another container
+    name = f"snapshot-{root.st_dev:x}-{root.st_ino:x}"
+    with tools.store.lock(name, what=f"a snapshot of {project.root}"):
         old = _old_lock(project, adopt=options.adopt_edits)
         upgrade = _known(old.lock, options.upgrade)
         lock = _resolved(project, tools, old.lock, upgrade)
@@ -72,7 +72,8 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         files = _files(lock)
         written = not options.dry_run and _differ(project, files)
         if written:
-            write_together(project.lock_folder, files)
+            with turn(project, tools):
+                write_together(project.lock_folder, files, staging=staging(project))
     return SnapshotResult(
         lock=lock,
         diff=diff_locks(old.lock, lock) if old.lock is not None else None,
@@ -172,7 +173,9 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
     environment = project.environment
     if old is not None and old.seal.suite != environment.suite:
         old = replace(old, debs=())
-    resolver = AptResolver(tools.store.root / "apt", project.sources, tools.progress)
+    resolver = AptResolver(
+        tools.store.root / "apt", project.sources, tools.progress, tools.store.claim
+    )
     vendor = project.root / project.sources.vendor if project.sources.vendor else None
     with (
         resolver.open(

@@ -11,6 +11,7 @@ from pathlib import Path
 from repro.download import Http
 from repro.engines.base import Engine
 from repro.errors import EngineError, UsageError
+from repro.mutex import Claim
 from repro.patience import Patience
 from repro.progress import Progress
 from repro.store.artifacts import Store
@@ -61,11 +62,12 @@ def make_tools(
     engine_name: str = "auto",
     cache_root: Path | None = None,
     offline: bool = False,
+    claim: Claim | None = None,
 ) -> Tools:
     """Compose the collaborators. Raises UsageError for an engine that does not exist."""
     if engine_name not in ENGINES:
         raise UsageError(f"--engine {engine_name!r}: choose one of {', '.join(ENGINES)}")
-    store = Store(cache_root or cache_folder())
+    store = Store(cache_root or cache_folder(), claim)
     preference = ("docker", "sandbox") if engine_name == "auto" else (engine_name,)
     return Tools(
         store=store,

@@ -18,6 +18,7 @@ from repro.workflows.baselines import find_baseline
 from repro.workflows.execute import require_analysis, rerun
 from repro.workflows.lockfiles import fresh_lock, read_lock
 from repro.workflows.measuring import measure_folder
+from repro.workflows.state import fresh_turn
 from repro.workflows.tools import Tools
 
 
@@ -27,7 +28,7 @@ def verify(project: Project, tools: Tools) -> Verification:
     Raises UsageError without a baseline, LockError when lock, baseline or data are not what
     they were, AnalysisError when the run fails. A drift is a value.
     """
-    lock = fresh_lock(project)
+    fresh_lock(project)
     require_analysis(project)
     baseline = find_baseline(project)
     if baseline is None:
@@ -35,7 +36,8 @@ def verify(project: Project, tools: Tools) -> Verification:
     old_lock = _require_whole(project, baseline)
     _require_same_data(project, baseline)
     old = _measure_baseline(project, baseline)
-    recorded = rerun(project, lock, tools)
+    with fresh_turn(project, tools) as lock:
+        recorded = rerun(project, lock, tools)
     new = measure_folder(project, recorded.output_folder)
     comparison = compare(old, new, project.metrics, project.tables)
     return Verification(

@@ -29,8 +29,9 @@ def test_several_files_together_or_none(tmp_path: Path) -> None:
     files.write_together(tmp_path, {"a": b"1", "b": b"2"})
     (tmp_path / "dir").mkdir()
     with pytest.raises(LocalError, match="dir"):
-        files.write_together(tmp_path, {"dir": b"x"})
+        files.write_together(tmp_path, {"a": b"3", "dir": b"x"})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "dir"]
+    assert (tmp_path / "a").read_bytes() == b"1"
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
@@ -76,26 +77,6 @@ def test_a_tree_that_is_locked_against_removal_goes(tmp_path: Path) -> None:
     assert not (tmp_path / "t").exists()
 
 
-def test_a_held_lock_is_waited_for_and_named(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with files.exclusive(path, what="the store"):
-        refused: list[LocalError] = []
-
-        def wait() -> None:
-            try:
-                with files.exclusive(path, what="the store", timeout=0.2):
-                    pass
-            except LocalError as error:
-                refused.append(error)
-
-        thread = threading.Thread(target=wait)
-        thread.start()
-        thread.join()
-        assert [str(os.getpid()) in error.message for error in refused] == [True]
-    with files.exclusive(path, what="the store", timeout=0.0):
-        assert path.exists()
-
-
 def test_a_folder_that_is_replaced_is_never_absent(tmp_path: Path) -> None:
     target = tmp_path / "baseline"
     target.mkdir()
@@ -128,3 +109,114 @@ def test_a_folder_that_cannot_be_walked_is_an_error(tmp_path: Path) -> None:
     assert [folder for folder, _, _ in files.walk(tmp_path)] == [tmp_path, tmp_path / "inner"]
     with pytest.raises(LocalError, match="absent"):
         list(files.walk(tmp_path / "absent"))
+
+
+DEAD = (".repro-tmp-deadfile", ".repro-tmp-deaddir_")
+
+
+def leave_behind(folder: Path) -> None:
+    """What a killed process leaves: nobody holds a lock on it any more."""
+    (folder / DEAD[0]).write_text("half")
+    (folder / DEAD[1] / "inner").mkdir(parents=True)
+    (folder / DEAD[1] / "inner" / "file").write_text("half")
+    (folder / DEAD[1] / "inner").chmod(0o500)
+
+
+def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
+    leave_behind(tmp_path)
+    with files.scratch(tmp_path) as folder:
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    leave_behind(tmp_path)
+    files.write_atomic(tmp_path / "lock", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_what_is_alive_or_not_ours_is_left_alone(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (tmp_path / ".repro-tmp-linklink").symlink_to(outside)
+    (tmp_path / ".repro-tmp-notes.txt").touch()
+    os.mkfifo(tmp_path / ".repro-tmp-fifofifo")
+    others = {path.name for path in tmp_path.iterdir()}
+    with files.scratch(tmp_path) as folder, files.replacing(tmp_path / "lock") as file:
+        (folder / "kept").touch()
+        file.write(b"whole")
+        for _ in range(3):
+            files.sweep(tmp_path)
+        assert (folder / "kept").exists()
+    assert (tmp_path / "lock").read_bytes() == b"whole"
+    assert {path.name for path in tmp_path.iterdir()} == others | {"lock"}
+    assert (outside / "kept").exists()
+
+
+def test_a_sweep_never_takes_what_is_being_made(tmp_path: Path) -> None:
+    """Sweeps without a pause beside writers without a pause: no writer loses its temporary."""
+    done = threading.Event()
+
+    def sweep() -> None:
+        while not done.is_set():
+            files.sweep(tmp_path)
+
+    sweepers = [threading.Thread(target=sweep) for _ in range(2)]
+    for sweeper in sweepers:
+        sweeper.start()
+    try:
+        for number in range(80):
+            with files.scratch(tmp_path) as folder:
+                (folder / "file").touch()
+            files.write_atomic(tmp_path / "lock", str(number).encode())
+    finally:
+        done.set()
+        for sweeper in sweepers:
+            sweeper.join()
+    assert (tmp_path / "lock").read_bytes() == b"79"
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_temporaries_lie_in_the_staging_folder(tmp_path: Path) -> None:
+    staging, target = tmp_path / "staging", tmp_path / "tree" / "lock"
+    with files.replacing(target, staging=staging) as file:
+        file.write(b"x")
+        assert list((tmp_path / "tree").iterdir()) == []
+        assert len(list(staging.iterdir())) == 1
+    assert target.read_bytes() == b"x"
+    assert list(staging.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == Path("/").stat().st_dev,
+    reason="needs a second file system at /dev/shm",
+)
+def test_a_staging_folder_on_another_file_system_is_not_used(tmp_path: Path) -> None:
+    with files.scratch(Path("/dev/shm")) as staging:
+        files.write_atomic(tmp_path / "lock", b"x", staging=staging)
+        files.write_together(tmp_path / "locks", {"a": b"1"}, staging=staging)
+        files.replace_folder(tmp_path / "base", lambda new: (new / "b").touch(), staging=staging)
+        assert list(staging.iterdir()) == []
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert found == ["base", "base/b", "lock", "locks", "locks/a"]
+
+
+def test_several_files_together_keep_what_else_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "file").write_text("kept")
+    (folder / "image.toml").write_text("kept")
+    (folder / "link").symlink_to("image.toml")
+    (folder / "a").write_text("old")
+    folder.chmod(0o750)
+    files.write_together(folder, {"a": b"new", "b": b"new"})
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes() == b"new"
+    assert (folder / "image.toml").read_text() == (folder / "inner/file").read_text() == "kept"
+    assert (folder / "link").readlink() == Path("image.toml")
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+
+
+def test_several_files_of_a_linked_folder(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "locks").symlink_to("real")
+    files.write_together(tmp_path / "locks", {"a": b"1"})
+    assert (tmp_path / "locks").is_symlink()
+    assert (tmp_path / "real" / "a").read_bytes() == b"1"

@@ -15,10 +15,11 @@ from repro.ecosystems.apt.index import PackageIndexes
 from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
 from repro.ecosystems.apt.sources import host_sources
 from repro.errors import LockError, UsageError
-from repro.files import exclusive, make_folder, scratch, write_atomic
+from repro.files import make_folder, scratch, write_atomic
 from repro.locks.apt import render
 from repro.models.lock import Deb, Provenance, Upgrade
 from repro.models.project import SUITES, AptRequest, Sources
+from repro.mutex import Claim, exclusive
 from repro.process import Done
 from repro.progress import Progress
 
@@ -79,10 +80,17 @@ class Pins:
 class AptResolver:
     """Resolves on a private apt below `cache`; any suite, no root."""
 
-    def __init__(self, cache: Path, sources: Sources, progress: Progress) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        sources: Sources,
+        progress: Progress,
+        claim: Claim | None = None,
+    ) -> None:
         self.cache = cache
         self.sources = sources
         self.progress = progress
+        self.claim = claim or Claim(progress=progress)
 
     @contextmanager
     def open(
@@ -98,7 +106,11 @@ class AptResolver:
         name = f"{suite}-{hashlib.sha256(mirrors.encode()).hexdigest()[:12]}"
         root = make_folder(self.cache / name)
         with (
-            exclusive(self.cache / f"{name}.lock", what=f"apt's index of {suite}"),
+            exclusive(
+                self.cache / f"{name}.lock",
+                what=f"reading apt's index of {suite}",
+                claim=self.claim,
+            ),
             scratch(self.cache) as secret,
         ):
             apt = PrivateApt(root=root, scratch=secret, suite=suite, sources=sources)

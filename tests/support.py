@@ -152,7 +152,15 @@ def tree_digest(folder: Path, *, leave_out: Sequence[str] = (".repro",)) -> dict
 _EXPLAINED = range(2, 8)
 """Exit codes of errors: each says what to do next."""
 
+_QUOTED = re.compile(r"^ +\| .*$", re.MULTILINE)
+"""Lines of an analysis' log: its own traceback is no traceback of ours."""
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def unquoted(text: str) -> str:
+    """What repro says, without what it quotes of an analysis' log."""
+    return _QUOTED.sub("", text)
 
 
 def assert_refused(answer: Answer, code: int, *says: str) -> None:
@@ -164,7 +172,7 @@ def assert_refused(answer: Answer, code: int, *says: str) -> None:
     """
     whole = answer.err + answer.out
     assert answer.code == code, answer
-    assert "Traceback" not in whole, answer.err
+    assert "Traceback" not in unquoted(whole), answer.err
     assert not _CONTROL.search(whole), repr(whole)
     for text in says:
         assert text in whole, (text, answer)

@@ -16,25 +16,40 @@ class Log:
 
     def __init__(self, file: BinaryIO, limit: int) -> None:
         self._file = file
-        self._left = limit
-        self.cut = False
-        """Whether something was dropped."""
+        self._limit = self._left = limit
+        self._full = False
+        self._lost = ""
 
     def write(self, chunk: bytes) -> None:
         """Keep what still fits, drop the rest."""
         kept = chunk[: self._left]
         self._file.write(kept)
         self._left -= len(kept)
-        self.cut = self.cut or len(kept) < len(chunk)
+        self._full = self._full or len(kept) < len(chunk)
 
-    def say(self, line: str) -> None:
-        """Write a line of repro's own, whatever the limit."""
-        self._file.write(line.encode(errors="replace") + b"\n")
+    @property
+    def cut(self) -> bool:
+        """Whether something was dropped."""
+        return self._full or bool(self._lost)
+
+    def lost(self, why: str) -> None:
+        """The rest of the output will never come."""
+        self._lost = why
+
+    def close(self) -> None:
+        """Say on a last line of repro's own what is missing, whatever the limit."""
+        if self._full:
+            self._say(f"cut here, after {self._limit} bytes of output")
+        if self._lost:
+            self._say(self._lost)
+
+    def _say(self, what: str) -> None:
+        self._file.write(f"\n[repro: {what}]\n".encode())
 
 
 @contextmanager
 def opened(path: Path, limit: int) -> Iterator[Log]:
-    """Yield a new log at `path`; says on its last line when it was cut. Raises LocalError."""
+    """Yield a new log at `path`; says on its last line what is missing. Raises LocalError."""
     make_folder(path.parent)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with local_errors(path):
@@ -44,5 +59,4 @@ def opened(path: Path, limit: int) -> Iterator[Log]:
         try:
             yield log
         finally:
-            if log.cut:
-                log.say(f"\n[repro: cut here, after {limit} bytes of output]")
+            log.close()

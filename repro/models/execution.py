@@ -34,7 +34,8 @@ class Job:
     `stage` is the private copy of the project: the engine shows it writable at /project, and
     after the run it holds whatever the run left there. `env` is the whole environment of the
     run. `log` receives stdout and stderr, cut at `limits.log` bytes; `echo` also passes them on
-    live.
+    live. `stdin` passes this process's standard input on, else it is empty; `interactive` means a
+    person at it, with a terminal if there is one.
     """
 
     image: Image
@@ -46,7 +47,13 @@ class Job:
     mounts: tuple[Mount, ...] = ()
     network: bool = False
     interactive: bool = False
+    stdin: bool = False
     echo: bool = False
+
+    @property
+    def takes_input(self) -> bool:
+        """Its standard input is this process's own."""
+        return self.stdin or self.interactive
 
 
 class Ending(StrEnum):
@@ -71,6 +78,8 @@ class Execution:
     log_cut: bool = False
     unenforced: tuple[str, ...] = ()
     """Limits that this host could not enforce (best-effort only)."""
+    crowded: bool = False
+    """Its processes were as many as its limit when its time was over."""
 
     @property
     def succeeded(self) -> bool:

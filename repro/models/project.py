@@ -8,6 +8,12 @@ from pathlib import Path
 PLATFORM = "linux-amd64"
 """The one platform that this release locks and runs."""
 
+SCRATCH_MOST = 1 << 30
+"""Bytes that /tmp of a run may have, whatever its memory."""
+
+SHARED_MEMORY = 64 << 20
+"""Bytes of a run's /dev/shm, on both engines."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
@@ -76,6 +82,11 @@ class Limits:
     log: int = 16 << 20
     """Bytes of stdout and stderr that are kept."""
     best_effort: bool = False
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of /tmp and of HOME, which are memory."""
+        return min(self.memory // 2, SCRATCH_MOST)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

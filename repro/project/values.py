@@ -25,6 +25,18 @@ _KINDS = {str: "a string", bool: "true or false", int: "a whole number", float: 
           list: "a list", dict: "a table"}  # fmt: skip
 
 
+def size_text(size: int) -> str:
+    """Write bytes as `Table.size` reads them: the largest unit that is exact."""
+    unit = next(unit for unit in reversed(_SHIFT) if size % (1 << _SHIFT[unit]) == 0)
+    return f"{size >> _SHIFT[unit]}{unit}"
+
+
+def duration_text(seconds: float) -> str:
+    """Write seconds as `Table.duration` reads them: the largest unit that is whole."""
+    unit = next((unit for unit in reversed(_SECONDS) if seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.3f}".rstrip("0").rstrip(".") + unit
+
+
 def key_path(*parts: str | int) -> str:
     """Return the path to a value as TOML writes it: `metrics."a.*".rel`, `tables[0].file`."""
     text = ""

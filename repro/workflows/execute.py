@@ -6,22 +6,22 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro.engines.base import Engine
-from repro.errors import AnalysisError, LockError, UsageError
+from repro.errors import LockError, UsageError
 from repro.files import copy_regular, local_errors, make_folder, scratch, write_atomic
 from repro.locks import seal
 from repro.locks.records import render_run
-from repro.models.execution import HOME, PROJECT, Cpu, Ending, Job, Run
+from repro.models.execution import HOME, PROJECT, Cpu, Job, Run
 from repro.models.image import EPOCH, Image
 from repro.models.lock import Lock
 from repro.models.project import PLATFORM, Analysis, Limits, Project
 from repro.project import digests
 from repro.project import stage as stages
 from repro.workflows.build import build_image
+from repro.workflows.failure import require_success
 from repro.workflows.lockfiles import read_lock
 from repro.workflows.runs import RUN
 from repro.workflows.state import staging
@@ -35,7 +35,6 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
 )
 _VECTOR_FEATURES = re.compile(r"sse|avx|fma|f16c|bmi|amx|vnni|popcnt|pclmul|gfni|vaes|sha_ni")
-_TAIL = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +64,17 @@ def require_analysis(project: Project) -> Analysis:
     return project.analysis
 
 
+def declared(project: Project) -> Analysis:
+    """The project's analysis, or the usual limits and environment where none is declared."""
+    return project.analysis or Analysis(steps=())
+
+
 def rerun(project: Project, lock: Lock, tools: Tools) -> Run:
     """Run the analysis in the image of its lock, silently. Raises AnalysisError when it fails."""
     setting = prepare(project, lock, tools)
     with tools.progress.task("running the analysis"):
         recorded = execute(project, setting, echo=False)
-    require_success(recorded)
+    require_success(recorded, declared(project).limits)
     return recorded
 
 
@@ -80,14 +84,15 @@ def execute(
     *,
     command: tuple[str, ...] | None = None,
     interactive: bool = False,
+    stdin: bool = False,
     echo: bool = True,
 ) -> Run:
     """Run once over a fresh private copy of the project and record it, failed or not.
 
     `command` is the user's own, instead of the analysis; `interactive`: on the person's
-    terminal; `echo`: its output is shown live.
+    terminal; `stdin`: it has this process's standard input; `echo`: its output is shown live.
     """
-    analysis = project.analysis or Analysis(steps=())
+    analysis = declared(project)
     if command is not None:
         analysis = replace(analysis, steps=(command,))
         project = replace(project, analysis=analysis)
@@ -108,6 +113,7 @@ def execute(
                 limits=_limits(analysis.limits, interactive=interactive),
                 log=fresh / "log.txt",
                 interactive=interactive,
+                stdin=stdin,
                 echo=echo,
             )
         )
@@ -174,7 +180,7 @@ def _limits(limits: Limits, *, interactive: bool) -> Limits:
 
 def run_environment(project: Project, image: Image) -> tuple[tuple[str, str], ...]:
     """Return the whole environment of a run, and nothing of the host's (DESIGN.md §7)."""
-    analysis = project.analysis or Analysis(steps=())
+    analysis = declared(project)
     values = dict(image.env)
     values |= {
         "HOME": HOME,
@@ -209,31 +215,3 @@ def this_cpu() -> Cpu:
     flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
     features = sorted(f for f in flags[1].split() if _VECTOR_FEATURES.search(f)) if flags else ()
     return Cpu(model=model[1].strip() if model else os.uname().machine, features=tuple(features))
-
-
-def require_success(recorded: Run, what: str = "the analysis") -> None:
-    """Raise AnalysisError for a failed run, with its status and the last lines of its log."""
-    execution = recorded.execution
-    if execution.succeeded:
-        return
-    reasons = {
-        Ending.EXITED: f"ended with status {execution.code}",
-        Ending.TIMEOUT: "ran into its time limit ([analysis] timeout) and was ended",
-        Ending.MEMORY: "needed more memory than its limit ([analysis] memory) and was ended",
-        Ending.OUTPUT: "wrote more than its limit ([analysis] max-output) and was ended",
-    }
-    log = recorded.folder / "log.txt"
-    raise AnalysisError(
-        f"{what} {reasons[execution.ending]}\n{_tail(log)}".rstrip(),
-        hint=f"the whole log: {log}; look around inside: repro shell",
-    )
-
-
-def _tail(log: Path) -> str:
-    if not log.is_file():
-        return ""
-    with log.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 64 * 1024))
-        lines: Sequence[str] = file.read().decode(errors="replace").splitlines()
-    return "\n".join(f"  | {line}" for line in lines[-_TAIL:])

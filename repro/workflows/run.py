@@ -8,7 +8,8 @@ from repro.models.lock import Lock
 from repro.models.outcome import RunResult
 from repro.models.project import Project
 from repro.project.stage import publish
-from repro.workflows.execute import execute, prepare, require_analysis, require_success
+from repro.workflows.execute import declared, execute, prepare, require_analysis
+from repro.workflows.failure import require_success
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.measuring import measure_folder
 from repro.workflows.state import fresh_turn, staging
@@ -23,6 +24,7 @@ class RunOptions:
 
     command: tuple[str, ...] | None = None
     interactive: bool = False
+    stdin: bool = False
     publish: bool = True
     echo: bool = True
 
@@ -49,11 +51,17 @@ def _run(project: Project, lock: Lock, tools: Tools, options: RunOptions) -> Run
         prepare(project, lock, tools),
         command=options.command,
         interactive=options.interactive,
+        stdin=options.stdin,
         echo=options.echo,
     )
     if options.interactive and recorded.execution.code == _SIGINT:
         raise KeyboardInterrupt
-    require_success(recorded, "the analysis" if options.command is None else options.command[0])
+    require_success(
+        recorded,
+        declared(project).limits,
+        what="the analysis" if options.command is None else options.command[0],
+        echoed=options.echo,
+    )
     measurement = None if options.command else measure_folder(project, recorded.output_folder)
     copied: tuple[str, ...] = ()
     if options.publish:

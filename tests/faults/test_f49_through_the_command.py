@@ -33,7 +33,7 @@ def test_the_limit_is_named_and_nothing_is_left(tiny: Cli, engine: str, command:
     (tiny.folder / "analysis.py").write_text(STUBBORN.replace("MARKER", marker))
     before = tree_digest(tiny.folder)
     answer = tiny("--engine", engine, command)
-    assert_refused(answer, 4, "[analysis] timeout", "started", "log.txt")
+    assert_refused(answer, 4, '[analysis] timeout = "3s"', "started", "log.txt")
     assert tree_digest(tiny.folder) == before
     assert list((tiny.folder / ".repro" / "tmp").iterdir()) == []
     listed = subprocess.run(

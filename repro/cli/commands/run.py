@@ -20,15 +20,17 @@ def command(session: Session, words: tuple[str, ...], no_copy: bool) -> None:
     """Run the analysis, or any command, in the pinned image.
 
     No network, read-only root and data; the project is a private copy. The declared outputs of
-    the analysis are copied into the project; those of a COMMAND of your own are not. On a
-    terminal COMMAND has the terminal; else its standard input is empty. Exits 4 when it fails.
+    the analysis are copied into the project; those of a COMMAND of your own are not. COMMAND
+    has this command's standard input, and the terminal if there is one. Exits 4 when it fails.
     """
     from repro.report.run import data, render
     from repro.workflows.run import RunOptions, run
 
+    has_input = bool(words) and sys.stdin is not None  # None: it was closed
     options = RunOptions(
         command=words or None,
-        interactive=bool(words) and not session.json and sys.stdin.isatty() and sys.stdout.isatty(),
+        interactive=has_input and not session.json and sys.stdin.isatty() and sys.stdout.isatty(),
+        stdin=has_input,
         publish=not words and not no_copy,
         echo=not session.json,
     )

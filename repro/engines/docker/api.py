@@ -20,6 +20,13 @@ PATIENCE = 3.0
 CALL = 60
 """Seconds for one call, once it has answered."""
 
+FIRST = "asking for its version"
+
+NO_SPACE = "no space left on device"
+
+OLDEST = "1.13"
+"""The Docker whose API is 1.25, the first with mounts as repro makes them."""
+
 LOAD = 1800
 """Seconds without a sign of life while it unpacks an image."""
 
@@ -56,7 +63,7 @@ class Daemon:
 def connect(address: Address) -> Daemon:
     """Reach the daemon, within seconds. Raises EngineError naming address, cause and remedy."""
     knock(address, PATIENCE)
-    with _sdk_errors(address, ""):
+    with _sdk_errors(address, FIRST):
         client = _client(address, "auto", PATIENCE)
         facts = client.info()
         client.timeout = CALL
@@ -101,22 +108,36 @@ def _client(address: Address, version: str, timeout: float) -> APIClient:
 
 @contextmanager
 def _sdk_errors(address: Address, what: str) -> Iterator[None]:
-    from docker.errors import APIError, DockerException
+    from docker.errors import APIError, DockerException, InvalidVersion
     from requests import RequestException
     from urllib3.exceptions import HTTPError
 
     try:
         yield
     except APIError as error:
-        said = str(error.explanation or error).strip()
+        raise refusal(what, str(error.explanation or error)) from error
+    except InvalidVersion as error:  # the SDK's: too old for it, or for one of the options
         raise EngineError(
-            f"docker: {what or 'asking for its version'}: {said}",
-            hint=_hint(said) or f"see the daemon's log; {OTHER_ENGINE}",
+            f"docker: {what}: the daemon at {address} is too old: {error}",
+            hint=f"Docker {OLDEST} or newer; {OTHER_ENGINE}",
         ) from error
     except (DockerException, RequestException, HTTPError, ConnectionError, TimeoutError) as error:
         failure = unreachable(address, error)
-        message = f"docker: {what}: {failure.message}" if what else failure.message
+        message = f"docker: {what}: {failure.message}" if what != FIRST else failure.message
         raise EngineError(message, hint=failure.hint) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise EngineError(
+            f"docker: {what}: {address} does not answer as the Engine "
+            f"API does: {type(error).__name__}: {error}",
+            hint=f"is it a Docker daemon? {OTHER_ENGINE}",
+        ) from error
+
+
+def refusal(what: str, said: str) -> EngineError:
+    """The daemon answered, and said no: what was asked, its words, the remedy."""
+    said = said.strip()
+    hint = _hint(said) or f"see the daemon's log; {OTHER_ENGINE}"
+    return EngineError(f"docker: {what}: {said}", hint=hint)
 
 
 def _hint(said: str) -> str | None:
@@ -125,6 +146,9 @@ def _hint(said: str) -> str | None:
             "that daemon does not see this machine's files (a remote one, or Docker in Docker): "
             f"use a daemon on this machine; {OTHER_ENGINE}"
         )
-    if "no space left on device" in said:
-        return "free some space where the daemon keeps its images: docker system df"
+    if NO_SPACE in said:
+        return (
+            "free some space where the daemon keeps its images (docker system df shows what is "
+            f"there, docker info where), then run this again; {OTHER_ENGINE}"
+        )
     return None

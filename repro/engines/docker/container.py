@@ -16,11 +16,9 @@ from repro.engines.docker.api import Daemon
 from repro.engines.docker.orphans import LABEL, owner
 from repro.errors import EngineError, ReproError
 from repro.models.execution import HOME, PROJECT, Job
+from repro.models.project import SHARED_MEMORY
 
-MIB = 1 << 20
 TMP = "/tmp"  # noqa: S108 - a path inside, on a private tmpfs
-TMP_MOST = 1 << 30
-SHARED_MEMORY = 64 * MIB
 OPEN_FILES = (1024, 4096)
 """Soft and hard: the daemon's own million makes old interpreters close a million descriptors."""
 
@@ -67,7 +65,8 @@ def created(daemon: Daemon, job: Job, settings: Settings) -> Iterator[str]:
         yield name
     except ReproError as error:
         if (problem := _remove(daemon, name, creation)) is not None:
-            raise type(error)(f"{error.message}\n{problem.message}", hint=error.hint) from error
+            hints = "; ".join(hint for hint in (error.hint, problem.hint) if hint)
+            raise type(error)(f"{error.message}\n{problem.message}", hint=hints) from error
         raise
     except BaseException:
         _remove(daemon, name, creation)
@@ -96,7 +95,8 @@ def _remove(daemon: Daemon, name: str, creation: Future[None]) -> EngineError | 
     except EngineError as error:
         return EngineError(
             f"container {name} may still be there: {error.message}",
-            hint=f"once the daemon answers: docker rm --force {name}",
+            hint="once the daemon answers, the next run removes that container; or do it at once: "
+            f"docker rm --force {name}",
         )
     return None
 
@@ -112,7 +112,7 @@ def _create(daemon: Daemon, name: str, job: Job, settings: Settings) -> None:
         environment=environment(job.env),
         labels={"repro": "1", LABEL: owner()},
         tty=settings.tty,
-        stdin_open=job.interactive,
+        stdin_open=job.takes_input,
         host_config=_host_config(daemon, job, settings),
         use_config_proxy=False,  # the user's proxies are no part of the pinned environment
     )
@@ -174,7 +174,7 @@ def _host_config(daemon: Daemon, job: Job, settings: Settings) -> Any:
         cap_drop=["ALL"],
         security_opt=["no-new-privileges:true"],
         read_only=True,
-        tmpfs=scratch_space(min(limits.memory // 2, TMP_MOST), settings.uid, settings.gid),
+        tmpfs=scratch_space(limits.scratch, settings.uid, settings.gid),
         shm_size=SHARED_MEMORY,
         ipc_mode="private",
         init=True,

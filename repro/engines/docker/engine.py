@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from repro.engines.docker import images, peek
 from repro.engines.docker.address import OTHER_ENGINE, Address, current_address
@@ -38,8 +40,15 @@ INTERVAL = 0.2
 GRACE = 2
 """Seconds between SIGTERM and SIGKILL."""
 
+ONE_SHOT = "1.41"
+"""API version from which figures can be had at once; before, they take two seconds."""
+
 DRAIN = 60.0
-"""Seconds for the last output of a container that has ended."""
+"""Seconds for the last output of a container that has ended, and for word that a killed one has."""
+
+WAITING = "waiting for the run's end, so its verdict is unknown"
+
+LOST = "the daemon closed the line to this output before its end; the rest is lost"
 
 
 class Docker:
@@ -105,17 +114,18 @@ class Docker:
                     command=step,
                     tty=job.interactive and has_terminal(),
                 )
-                ending, code = _run_step(daemon, job, settings, log, watch)
-                if ending is not Ending.EXITED or code != 0:
+                end = _run_step(daemon, job, settings, log, watch)
+                if end.ending is not Ending.EXITED or end.code != 0:
                     break
         return Execution(
             engine=self.name,
-            ending=ending,
-            code=code,
+            ending=end.ending,
+            code=end.code,
             step=index,
             seconds=watch.seconds,
             log_cut=log.cut,
             unenforced=unenforced,
+            crowded=end.crowded,
         )
 
     def _daemon(self) -> Daemon:
@@ -182,26 +192,64 @@ def _unenforced(daemon: Daemon, limits: Limits) -> tuple[str, ...]:
     return missing
 
 
-def _run_step(
-    daemon: Daemon, job: Job, settings: Settings, log: Log, watch: _Watch
-) -> tuple[Ending, int]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _End:
+    """How a step ended: see Execution."""
+
+    ending: Ending
+    code: int
+    crowded: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class _Step:
+    """One running container and what waits for it: for its end, and for its output's."""
+
+    daemon: Daemon
+    name: str
+    settings: Settings
+    log: Log
+    ended: Future[int]
+    printing: Future[None]
+    crowded: bool = False
+    line_lost: bool = False
+
+
+def _run_step(daemon: Daemon, job: Job, settings: Settings, log: Log, watch: _Watch) -> _End:
     """Run one step to its end; return how it ended and its exit status."""
     echo = Echo(enabled=job.echo or job.interactive)
     with ExitStack() as stack:
         name = stack.enter_context(created(daemon, job, settings))
-        line = stack.enter_context(attached(daemon, name, stdin=job.interactive))
+        line = stack.enter_context(attached(daemon, name, stdin=job.takes_input))
         printing = in_background(lambda: pump(line, log, echo, terminal=settings.tty))
         with daemon.doing(f"starting {settings.command[0]}"):
             daemon.client.start(name)
-        if job.interactive:
+        if job.takes_input:
             stack.enter_context(keyboard(line, terminal=settings.tty))
-        ended = in_background(lambda: daemon.client.wait(name)["StatusCode"])
-        passed = _supervise(daemon, name, settings, watch, (ended, printing))
-        with daemon.doing("waiting for the run's end, so its verdict is unknown"):
+        ended = in_background(lambda: _status(daemon.client.wait(name)))
+        step = _Step(
+            daemon=daemon, name=name, settings=settings, log=log, ended=ended, printing=printing
+        )
+        passed = _supervise(step, watch)
+        with daemon.doing(WAITING):
             code = ended.result()
-            state = daemon.client.inspect_container(name)["State"]
+            killed = bool(daemon.client.inspect_container(name)["State"].get("OOMKilled"))
             _drain(printing)
-    return _ending(passed, code, watch, out_of_memory=bool(state.get("OOMKilled"))), code
+    ending = _ending(passed, code, watch, out_of_memory=killed)
+    return _End(ending=ending, code=code, crowded=step.crowded)
+
+
+def _status(answer: Mapping[str, Any]) -> int:
+    """The exit status in what `wait` answers. Raises EngineError, ValueError when it has none."""
+    if answer.get("Error"):
+        raise EngineError(
+            f"docker: {WAITING}: {answer['Error']['Message']}",
+            hint=f"see the daemon's log; {OTHER_ENGINE}",
+        )
+    code = answer["StatusCode"]
+    if type(code) is not int:
+        raise ValueError(f"StatusCode is {code!r}")
+    return code
 
 
 def _ending(passed: Ending | None, code: int, watch: _Watch, *, out_of_memory: bool) -> Ending:
@@ -216,61 +264,89 @@ def _ending(passed: Ending | None, code: int, watch: _Watch, *, out_of_memory: b
     return Ending.EXITED
 
 
-def _supervise(
-    daemon: Daemon,
-    name: str,
-    settings: Settings,
-    watch: _Watch,
-    work: tuple[Future[int], Future[None]],
-) -> Ending | None:
+def _supervise(step: _Step, watch: _Watch) -> Ending | None:
     """Look after a running container until it ends; return the limit for which it was killed."""
-    ended, printing = work
-    size = _resize(daemon, name, ended, (0, 0)) if settings.tty else (0, 0)
+    size = _resize(step, (0, 0)) if step.settings.tty else (0, 0)
     pause = INTERVAL
-    while not wait([ended], timeout=pause).done:
-        if printing.done():
-            printing.result()  # the log cannot be written: no use in going on
-        if settings.tty:
-            size = _resize(daemon, name, ended, size)
+    while not wait([step.ended], timeout=pause).done:
+        if step.printing.done() and not step.line_lost:
+            step.printing.result()  # the log cannot be written: no use in going on
+            _note_lost_line(step)
+        if step.settings.tty:
+            size = _resize(step, size)
         looked = time.monotonic()
         if (passed := watch.exceeded()) is not None:
-            _end(daemon, name, passed)
-            wait([ended])
+            step.crowded = passed is Ending.TIMEOUT and _is_crowded(step, watch.limits.pids)
+            _end(step, passed)
             return passed
         # a tree of a million files is not walked without a pause
         pause = max(INTERVAL, 5 * (time.monotonic() - looked))
     return None
 
 
-def _resize(
-    daemon: Daemon, name: str, ended: Future[int], before: tuple[int, int]
-) -> tuple[int, int]:
+def _note_lost_line(step: _Step) -> None:
+    """Say in the log that it is not whole, when its end came before the container's.
+
+    The run goes on: some proxies close a line that is silent for long, and outputs are files.
+    """
+    with step.daemon.doing(WAITING):
+        state = step.daemon.client.inspect_container(step.name)["State"]
+    if state["Running"]:
+        step.line_lost = True
+        step.log.lost(LOST)
+
+
+def _is_crowded(step: _Step, pids: int) -> bool:
+    """Whether the container has as many processes as it may; False where nobody can say."""
+    from docker.utils import version_lt
+
+    client = step.daemon.client
+    one_shot = None if version_lt(client.api_version, ONE_SHOT) else True
+    try:
+        with step.daemon.doing("counting its processes"):
+            stats = client.stats(step.name, stream=False, one_shot=one_shot)
+            return int(stats["pids_stats"].get("current", 0)) >= pids
+    except EngineError:  # it ended in this moment; a daemon that is gone is met again at once
+        return False
+
+
+def _resize(step: _Step, before: tuple[int, int]) -> tuple[int, int]:
     """Give the container's terminal the size of ours, if that changed; return it."""
     size = terminal_size()
     if size == before:
         return size
     try:
-        with daemon.doing("resizing the terminal"):
-            daemon.client.resize(name, height=size[1], width=size[0])
+        with step.daemon.doing("resizing the terminal"):
+            step.daemon.client.resize(step.name, height=size[1], width=size[0])
     except EngineError:
-        if not wait([ended], timeout=GRACE).done:  # else it ended meanwhile, and needs none
+        if not wait([step.ended], timeout=GRACE).done:  # else it ended meanwhile, and needs none
             raise
     return size
 
 
-def _end(daemon: Daemon, name: str, passed: Ending) -> None:
-    """SIGTERM, two seconds, SIGKILL; whoever fills the disk gets no such time."""
+def _end(step: _Step, passed: Ending) -> None:
+    """SIGTERM, two seconds, SIGKILL; whoever fills the disk gets no such time.
+
+    Return when the daemon has said that it ended.
+    """
     from docker.errors import APIError
 
-    with daemon.doing("killing the container"):
+    client = step.daemon.client
+    with step.daemon.doing("killing the container"):
         if passed is Ending.TIMEOUT:
-            daemon.client.stop(name, timeout=GRACE)
-            return
-        try:
-            daemon.client.kill(name, "SIGKILL")
-        except APIError as error:
-            if error.status_code != 409:  # it ended by itself in this moment
-                raise
+            client.stop(step.name, timeout=GRACE)
+        else:
+            try:
+                client.kill(step.name, "SIGKILL")
+            except APIError as error:
+                if error.status_code != 409:  # it ended by itself in this moment
+                    raise
+    if not wait([step.ended], timeout=DRAIN).done:
+        raise EngineError(
+            f"docker: {WAITING}: the daemon at {step.daemon.address} has killed the container, "
+            f"and did not say within {DRAIN:g} s that it ended",
+            hint=f"see the daemon's log; {OTHER_ENGINE}",
+        )
 
 
 def _drain(printing: Future[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from repro.engines.docker.api import Daemon
+from repro.engines.docker.api import NO_SPACE, Daemon, refusal
 from repro.errors import EngineError
 from repro.image.archive import archive_chunks
 from repro.models.image import Image
@@ -49,6 +49,8 @@ def _load(daemon: Daemon, image: Image, store: Store, progress: Progress) -> str
         try:
             _send(daemon, image, store, progress, omit)
         except EngineError as error:
+            if NO_SPACE in error.message:
+                raise  # more layers do not help
             # an engine that does not know layers by their chain (containerd) wants them all
             progress.note(f"sending all layers: {error.message}")
         if (identity := find(daemon, image)) is not None:
@@ -96,7 +98,7 @@ def _send(
             replies = client.load_image(chunks, quiet=True)  # type: ignore[no-untyped-call]
             for line in replies:
                 if isinstance(line, dict) and line.get("error"):
-                    raise EngineError(f"docker: loading {image.tag}: {str(line['error']).strip()}")
+                    raise refusal(f"loading {image.tag}", str(line["error"]))
         finally:
             client.close()
 

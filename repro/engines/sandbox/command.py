@@ -10,14 +10,12 @@ from typing import TypedDict
 
 from repro.errors import EngineError
 from repro.models.execution import PROJECT, UID, Job, Mount
+from repro.models.project import SHARED_MEMORY
 
 HOSTNAME = "repro"
 HOSTS = f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost ip6-localhost\n"
 INODES = 1 << 18
 """Files that /tmp and /dev/shm may each hold: 256 MiB of kernel memory at most."""
-TMP_MOST = 1 << 30
-SHARED_MEMORY = 64 << 20
-"""Bytes of /tmp (or half the memory, if that is less) and of /dev/shm; docker's are the same."""
 SHM = "/dev/shm"  # noqa: S108 - the sandbox's own
 OPEN_FILES = (1024, 4096)
 """Soft and hard, as in docker."""
@@ -114,7 +112,7 @@ def launch(
         "binds": binds,
         "folders": _folders(mounts),
         "files": _files(mounts, job.network, host),
-        "tmp": min(job.limits.memory // 2, TMP_MOST),
+        "tmp": job.limits.scratch,
         "shm": SHARED_MEMORY,
         "inodes": INODES,
         "open_files": OPEN_FILES,

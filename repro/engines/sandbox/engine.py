@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from repro.engines.log import Log, opened
-from repro.engines.sandbox.command import CERTIFICATES, CPU, Host, base_folder, launch
+from repro.engines.sandbox.command import (
+    CERTIFICATES,
+    CPU,
+    OWN_PROCESSES,
+    Host,
+    base_folder,
+    launch,
+)
 from repro.engines.sandbox.diagnosis import INSTALL, failure
 from repro.engines.sandbox.limits import Group, Polled, group
 from repro.engines.sandbox.seccomp import PACKAGE, filters
@@ -97,6 +104,7 @@ class Sandbox:
             bounds = Bounds(
                 deadline=begin + job.limits.timeout,
                 memory=limited or Polled(limit=job.limits.memory),
+                pids=job.limits.pids + OWN_PROCESSES,
                 stage=job.stage,
                 output=before + job.limits.output,
             )
@@ -109,7 +117,7 @@ class Sandbox:
                 bounds=bounds,
                 log=log,
             )
-            index, ending, code = _steps(setting)
+            index, ending, code, crowded = _steps(setting)
         if ending is Ending.EXITED and written(job.stage) > bounds.output:
             ending = Ending.OUTPUT  # in folders that were closed to us until now
         return Execution(
@@ -120,6 +128,7 @@ class Sandbox:
             seconds=time.monotonic() - begin,
             log_cut=log.cut,
             unenforced=unenforced,
+            crowded=crowded,
         )
 
     def _try_out(self) -> str | None:
@@ -142,6 +151,7 @@ class Sandbox:
                         bounds=Bounds(
                             deadline=time.monotonic() + job.limits.timeout,
                             memory=Polled(limit=job.limits.memory),
+                            pids=job.limits.pids + OWN_PROCESSES,
                             stage=stage,
                             output=job.limits.output,
                         ),
@@ -212,16 +222,19 @@ def _text(path: str) -> str:
         return ""
 
 
-def _steps(setting: _Setting) -> tuple[int, Ending, int]:
-    """Run the steps until one fails; return its index, how it ended, and its exit status."""
+def _steps(setting: _Setting) -> tuple[int, Ending, int, bool]:
+    """Run the steps until one fails.
+
+    Return its index, how it ended, its exit status, and whether it was crowded.
+    """
     if not setting.job.steps:
         raise EngineError("there is no step to run")
-    index, ending, code = 0, Ending.EXITED, 0
     for index, step in enumerate(setting.job.steps):  # noqa: B007 - needed after the loop
-        ending, code = _judged(_launched(setting, step))
+        outcome = _launched(setting, step)
+        ending, code = _judged(outcome)
         if ending is not Ending.EXITED or code:
             break
-    return index, ending, code
+    return index, ending, code, outcome.crowded
 
 
 def _judged(outcome: Outcome) -> tuple[Ending, int]:
@@ -261,7 +274,7 @@ def _launched(setting: _Setting, step: tuple[str, ...]) -> Outcome:
             started(
                 [sys.executable, "-I", "-S", LAUNCHER, str(number)],
                 env={k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"},
-                stdin=None if job.interactive else subprocess.DEVNULL,
+                stdin=None if job.takes_input else subprocess.DEVNULL,
                 stdout=None if job.interactive else subprocess.PIPE,
                 stderr=None if job.interactive else _stderr(job),
                 pass_fds=(number, status, wait, *programs),

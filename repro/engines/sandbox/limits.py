@@ -77,6 +77,15 @@ class Polled:
         return used
 
 
+def tasks(process: int, proc: Path = Path("/proc")) -> int:
+    """Return how many processes and threads a tree has: what RLIMIT_NPROC counts."""
+    total = 0
+    for pid in descendants(process, proc):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += sum(1 for _ in (proc / str(pid) / "task").iterdir())
+    return total
+
+
 def descendants(process: int, proc: Path = Path("/proc")) -> Iterator[int]:
     """Yield a process and all below it, parents first."""
     waiting = [process]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from repro.engines.log import Log
-from repro.engines.sandbox.limits import Memory
+from repro.engines.sandbox.limits import Memory, tasks
 from repro.engines.stage import written
 from repro.models.execution import Ending
 
@@ -34,12 +34,13 @@ LAST = 5.0
 class Bounds:
     """What is watched.
 
-    `deadline` is on the monotonic clock; `output` is the size in bytes of the whole stage that
-    may not be passed.
+    `deadline` is on the monotonic clock; `pids` counts the launcher and bwrap too; `output` is
+    the size in bytes of the whole stage that may not be passed.
     """
 
     deadline: float
     memory: Memory
+    pids: int
     stage: Path
     output: int
 
@@ -49,13 +50,14 @@ class Outcome:
     """How a step ended.
 
     `status` holds what launcher and bwrap said about it, merged; `code` is bwrap's own exit
-    status, `head` the beginning of what was written.
+    status, `head` the beginning of what was written; `crowded` as in Execution.
     """
 
     ending: Ending
     code: int
     status: Mapping[str, object]
     head: str
+    crowded: bool
 
 
 @dataclass(kw_only=True, slots=True)
@@ -93,6 +95,7 @@ class Supervisor:
     _head: bytes = b""
     _deaf: set[int] = field(default_factory=set)
     """Echo targets that can no longer be written to."""
+    _crowded: bool = False
     _first: int | None = None
     """Descriptor of the first process of the step's namespace: all others die with it, and
     before it is gone."""
@@ -111,6 +114,7 @@ class Supervisor:
             code=self.child.returncode,
             status=status,
             head=self._head.decode(errors="replace"),
+            crowded=self._crowded,
         )
 
     def kill(self) -> None:
@@ -144,6 +148,7 @@ class Supervisor:
             while True:
                 now = time.monotonic()
                 if now >= bounds.deadline:
+                    self._crowded = tasks(self.child.pid) >= bounds.pids
                     return Ending.TIMEOUT
                 for look in looks:
                     if look.taken(now):

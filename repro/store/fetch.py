@@ -88,6 +88,7 @@ class Fetcher:
             else:
                 return
         said: list[str] = []
+        hints: list[str | None] = []
         if self.offline:
             said.append("not in the store, and this run is offline")
         for address in () if self.offline else item.addresses():
@@ -95,6 +96,7 @@ class Fetcher:
                 self._from_address(item, address, task)
             except NetworkError as error:
                 said.append(error.message)
+                hints.append(error.hint)
             except LockError as error:  # wrong bytes: another source may still be right
                 wrong = error
             else:
@@ -102,7 +104,8 @@ class Fetcher:
         if wrong is not None:
             raise wrong
         tried = "; ".join(dict.fromkeys(said)) or "no configured source lists it"
-        raise NetworkError(f"{item.label}: {tried}")
+        hint = hints[0] if hints and not self.offline else None
+        raise NetworkError(f"{item.label}: {tried}", hint=hint)
 
     def _from_vendor(self, item: Wanted, path: Path, task: Task) -> None:
         with local_errors(path), path.open("rb") as file:
@@ -160,7 +163,9 @@ def _combined(
     named = f" {' '.join(names)}" if len(names) <= _NAMED else ""
     gone = f"if they are gone for good: repro snapshot --upgrade{named}; else set a mirror or a "
     gone += "vendored folder that has them"
+    # what an address itself advises: its certificate, its slowness
+    advice = [one.hint for _, one in failures if one.hint not in (None, NetworkError.next_step)]
     return NetworkError(
         "cannot be fetched from anywhere:\n  " + "\n  ".join(lines),
-        hint="run it once without --offline" if offline else gone,
+        hint="run it once without --offline" if offline else next(iter(advice), gone),
     )

@@ -1,7 +1,7 @@
 """Fixtures that these tests share."""
 
 from tests.faults.private_daemon import own_daemon
-from tests.faults.sources import locked_project, world
+from tests.faults.sources import locked_project, pin, world
 from tests.support import cache, tiny, tiny_template
 
-__all__ = ["cache", "locked_project", "own_daemon", "tiny", "tiny_template", "world"]
+__all__ = ["cache", "locked_project", "own_daemon", "pin", "tiny", "tiny_template", "world"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +18,7 @@ from repro.ecosystems.apt.fetch import release_dates
 from repro.locks import apt, seal
 from repro.models.lock import Deb
 from repro.store.artifacts import Store
-from tests.faults.server import Reply, Server, serving
+from tests.faults.server import Certificate, Reply, Server, serving
 from tests.support import TINY_CONFIG, Cli
 from tests.wheelhouse import Recipe, make_wheel
 
@@ -113,6 +115,76 @@ def pip_settings(address: str) -> dict[str, str]:
     cleared = dict.fromkeys(("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_FIND_LINKS"), "")
     cleared |= dict.fromkeys(("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"), "")
     return {**cleared, "PIP_INDEX_URL": address, "PIP_CONFIG_FILE": "/dev/null"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """A project locked to one wheel, by the real hash of the bytes that a test gave.
+
+    The command works over the store that the tests share, which has all but this wheel: only
+    the index on loopback has it, until the test breaks it. No docker, so that a build which ends
+    well leaves no image behind.
+    """
+
+    cli: Cli
+    server: Server
+    sha256: str
+
+    def has_wheel(self) -> bool:
+        """Whether the wheel is in the store."""
+        return Store(self.cli.cache).has(self.sha256)
+
+    def layers(self) -> list[str]:
+        """The keys of all layers in the store."""
+        return sorted(path.name for path in (self.cli.cache / "layers").glob("*.json"))
+
+
+Pin = Callable[..., Pinned]
+
+
+@pytest.fixture
+def pin(locked_project: Path, cache: Path, tmp_path: Path) -> Iterator[Pin]:
+    """Return the function that makes a Pinned of a wheel's bytes; `tls` has it on https."""
+    with ExitStack() as stack:
+
+        def pinned(data: bytes, *, tls: Certificate | None = None) -> Pinned:
+            folder = tmp_path / "pinned"
+            shutil.copytree(locked_project, folder, symlinks=True)
+            (folder / LOCKS / "image.toml").unlink(missing_ok=True)
+            sha256 = repin(folder, make_wheel(RECIPE), data)
+            server = stack.enter_context(serving(tls))
+            server.add_index({RECIPE.filename: data}, project="demo")
+            address = server.address.replace("://", f"://{INDEX_LOGIN}@")
+            extra = {
+                **pip_settings(f"{address}/simple/"),
+                "DOCKER_HOST": f"unix://{tmp_path}/no-docker.sock",
+                **({} if tls is None else {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}),
+            }
+            cli = Cli(cache=cache, folder=folder, extra=extra, secrets=(SECRET,))
+            stored = Store(cache).path(sha256)
+            stored.unlink(missing_ok=True)
+            stack.callback(stored.unlink, missing_ok=True)
+            return Pinned(cli=cli, server=server, sha256=sha256)
+
+        yield pinned
+
+
+def fresh_wheel() -> bytes:
+    """A wheel of which no layer was ever built."""
+    return make_wheel(Recipe(files={"demo.py": f"VALUE = '{uuid.uuid4()}'\n".encode()}))
+
+
+def repin(folder: Path, old: bytes, new: bytes) -> str:
+    """Have the lock name another file's content, sealed anew; return its sha256."""
+    was, now = seal.digest(old), seal.digest(new)
+    path, sealed = folder / LOCKS / seal.PIP_LOCK, folder / LOCKS / seal.SEAL
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now))
+    found = sealed.read_text().replace(f"size = {len(old)}\n", f"size = {len(new)}\n")
+    found = found.replace(was, now)
+    sealed.write_text(found.replace(seal.digest(text.encode()), seal.digest(path.read_bytes())))
+    return now
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+
+from pygments.lexers.shell import BashSessionLexer
+from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
@@ -39,3 +43,14 @@ copybutton_only_copy_prompt_lines = True
 
 linkcheck_anchors = False
 linkcheck_retries = 2
+
+
+class Console(BashSessionLexer):
+    """A terminal whose prompt is `$` alone: a line with `#` is output, for example of a file."""
+
+    _ps1rgx = re.compile(r"^(\$ )(.*\n?)")
+
+
+def setup(app: Sphinx) -> None:
+    """Give `console` blocks that lexer."""
+    app.add_lexer("console", Console)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from inspect import cleandoc
 
 import click
 from docutils import nodes
@@ -82,7 +83,7 @@ def body(context: click.Context, shared: set[str | None]) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context)).replace("[OPTIONS] ", "")
     yield f"```text\n{context.command_path} [OPTIONS] {usage.replace('[OPTIONS]', '')}".rstrip()
     yield "```\n"
-    yield (command.help or "").replace("\b", "") + "\n"
+    yield cleandoc(command.help or "") + "\n"
     own = [option for option in options(command) if option.name not in shared]
     yield from listing(context.command_path, own)
     taken = [

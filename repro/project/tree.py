@@ -32,9 +32,12 @@ def below(path: str, folders: Iterable[str]) -> bool:
 def project_files(project: Project) -> tuple[str, ...]:
     """Return what a run may see of the project: relative POSIX paths, sorted.
 
-    The project's files (see `listed`) without data, outputs, `.repro` and the baseline.
+    The project's files (see `listed`) without data, outputs, `.repro`, the baseline and the
+    vendored artifacts.
     """
-    hidden = (*outputs(project), *data_paths(project), "baseline", ".repro")
+    hidden = [*outputs(project), *data_paths(project), "baseline", ".repro"]
+    if project.sources.vendor:
+        hidden.append(str(PurePosixPath(project.sources.vendor)))
     return tuple(sorted(path for path in listed(project.root) if not below(path, hidden)))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from repro.errors import AnalysisError
-from repro.models.project import Analysis, Environment, MetricSettings, Project
+from repro.models.project import Analysis, Environment, MetricSettings, Project, Sources
 from repro.project import digests, tree
 from repro.project import stage as stages
 
@@ -54,6 +54,19 @@ def test_with_git_tracked_and_unignored(tmp_path: Path) -> None:
     assert tree.project_files(project(tmp_path)) == (
         ".gitignore", "a.py", "lockfiles/l/apt.lock", "repro.toml", "sub dir/é\n.py",
     )  # fmt: skip
+
+
+def test_vendored_artifacts_are_no_code_and_are_not_staged(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "vendored").mkdir()
+    (tmp_path / "vendored" / "pytz-2022.1-py2.py3-none-any.whl").write_bytes(b"wheel")
+    one = project(tmp_path)
+    before = digests.code_digests(replace(one, sources=Sources(vendor="vendored/")))
+    assert [name for name in tree.project_files(one) if name.startswith("vendored/")]
+    vendored = replace(one, sources=Sources(vendor="vendored/"))
+    assert not [name for name in tree.project_files(vendored) if name.startswith("vendored/")]
+    (tmp_path / "vendored" / "more.whl").write_bytes(b"another")
+    assert digests.code_digests(vendored) == before
 
 
 def test_a_stage_holds_no_output_and_no_data(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Formats: RFC 9110 (ranges: §14, conditions: §13.1.5, Retry-After: §10.2.3).
 from __future__ import annotations
 
 import re
-import ssl
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
@@ -152,6 +151,8 @@ class Http:
         self, url: str, tries: Tries, method: str, headers: Mapping[str, str]
     ) -> requests.Response | None:
         """Ask once; None: nobody answered, and the next try is due."""
+        import ssl
+
         import requests
 
         patience, left = self.waiting.patience, tries.left()
@@ -369,6 +370,8 @@ def _retry_after(response: requests.Response) -> float | None:
 
 def reason(error: Exception) -> str:
     """Say why a request failed, without its address: its path and query may hold a secret."""
+    import ssl
+
     import requests
 
     if isinstance(error, requests.TooManyRedirects):

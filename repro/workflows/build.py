@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -41,22 +42,38 @@ def build(project: Project, tools: Tools, options: BuildOptions) -> BuildResult:
     if options.check:
         _check_twice(project, lock, tools, image)
     record, recorded = enforce(project, lock, image, tools, record=options.record)
-    loaded = []
-    for name in ("sandbox", "docker"):
-        candidate = engine(name, tools.store)
-        if candidate.probe() is None:
-            with tools.progress.task(f"loading into {name}"):
-                candidate.load(image)
-            loaded.append(name)
+    loaded = _load_everywhere(image, tools)
     return BuildResult(
         image=image,
         record=record,
         layers_built=built,
-        loaded=tuple(loaded),
+        loaded=loaded,
         recorded=recorded,
         checked=options.check,
         seconds=time.monotonic() - start,
     )
+
+
+def _load_everywhere(image: Image, tools: Tools) -> tuple[str, ...]:
+    """Put the image into every engine that answers, side by side; return their names."""
+
+    def load(name: str) -> bool:
+        candidate = engine(name, tools.store)
+        if candidate.probe() is not None:
+            return False
+        with tools.progress.task(f"loading into {name}"):
+            candidate.load(image)
+        return True
+
+    pool = ThreadPoolExecutor(1)
+    try:
+        # docker in the background: it leaves nothing half done here when this is interrupted
+        docker = pool.submit(load, "docker")
+        sandbox = load("sandbox")
+        answered = {"sandbox": sandbox, "docker": docker.result()}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return tuple(name for name, there in answered.items() if there)
 
 
 def build_image(project: Project, lock: Lock, tools: Tools) -> Image:

@@ -69,6 +69,8 @@ def have_bytecode(
     ]
     if not missing:
         return
+    # the largest first: a long one that starts last would run alone
+    missing.sort(key=lambda item: (-item[0].path.stat().st_size, item[0].name))
     with store.scratch() as work:
         stage = make_folder(work / "stage")
         manifest, mounts = _prepare(missing, stage)

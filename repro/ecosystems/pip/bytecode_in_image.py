@@ -18,7 +18,7 @@ import struct
 import sys
 import zipfile
 
-WORKERS = 2
+WORKERS = max(2, min(8, os.sysconf("SC_NPROCESSORS_ONLN")))
 EPOCH = 946684800  # every mtime in an image; Python 2 compares it with the source's
 UNCHECKED_HASH = 1  # PEP 552: bit 0 hash-based, bit 1 (check the source) off
 
@@ -56,18 +56,24 @@ def compile_wheel(job):
 
 
 def main(manifest):
-    """Compile every wheel of the manifest; return 1 when one could not be read."""
+    """Compile every wheel of the manifest, as many at once as there are processors.
+
+    Return 1 when one could not be read.
+    """
     with open(manifest) as file:
         jobs = json.load(file)
-    running = []  # type: list[int]
-    failed = 0
+    running = failed = 0
     for number in range(len(jobs)):
-        if len(running) == WORKERS:
-            failed += os.waitpid(running.pop(0), 0)[1] != 0
+        if running == WORKERS:
+            failed += os.wait()[1] != 0
+            running -= 1
         command = [sys.executable, "-S", "-s", "-W", "ignore", os.path.abspath(__file__)]
         command += [manifest, str(number)]
-        running.append(os.spawnv(os.P_NOWAIT, sys.executable, command))
-    failed += sum(os.waitpid(child, 0)[1] != 0 for child in running)
+        os.spawnv(os.P_NOWAIT, sys.executable, command)
+        running += 1
+    while running:
+        failed += os.wait()[1] != 0
+        running -= 1
     return 1 if failed else 0
 
 

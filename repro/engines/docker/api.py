@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repro.engines.docker.address import OTHER_ENGINE, Address, knock, unreachable
+from repro.engines.docker.peek import OLDEST, OLDEST_DOCKER, parsed
 from repro.errors import EngineError
 from repro.models.project import PLATFORM
 
@@ -23,9 +24,6 @@ CALL = 60
 FIRST = "asking for its version"
 
 NO_SPACE = "no space left on device"
-
-OLDEST = "1.13"
-"""The Docker whose API is 1.25, the first with mounts as repro makes them."""
 
 LOAD = 1800
 """Seconds without a sign of life while it unpacks an image."""
@@ -64,7 +62,7 @@ def connect(address: Address) -> Daemon:
     """Reach the daemon, within seconds. Raises EngineError naming address, cause and remedy."""
     knock(address, PATIENCE)
     with _sdk_errors(address, FIRST):
-        client = _client(address, "auto", PATIENCE)
+        client = _negotiated(address)
         facts = client.info()
         client.timeout = CALL
     system = f"{facts.get('OSType')}-{_architecture(facts)}"
@@ -90,6 +88,26 @@ def _architecture(facts: dict[str, Any]) -> str:
     return _ARCHITECTURES.get(name, name)
 
 
+def _negotiated(address: Address) -> APIClient:
+    """A client that speaks the newest API of the daemon. Raises EngineError for one too old."""
+    oldest = ".".join(map(str, OLDEST))
+    client = _client(address, oldest, PATIENCE)
+    try:
+        newest = client.version(api_version=False)["ApiVersion"]
+    finally:
+        client.close()
+    version = parsed(newest)
+    if version is None:
+        raise ValueError(f"its API version is {newest!r}")
+    if version < OLDEST:
+        raise EngineError(
+            f"the Docker daemon at {address} is too old: its API is {newest}, and repro needs "
+            f"{oldest}",
+            hint=f"use Docker {OLDEST_DOCKER} or newer; {OTHER_ENGINE}",
+        )
+    return _client(address, newest, PATIENCE)
+
+
 def _client(address: Address, version: str, timeout: float) -> APIClient:
     from docker import APIClient
     from docker.tls import TLSConfig
@@ -108,7 +126,7 @@ def _client(address: Address, version: str, timeout: float) -> APIClient:
 
 @contextmanager
 def _sdk_errors(address: Address, what: str) -> Iterator[None]:
-    from docker.errors import APIError, DockerException, InvalidVersion
+    from docker.errors import APIError, DockerException
     from requests import RequestException
     from urllib3.exceptions import HTTPError
 
@@ -116,11 +134,6 @@ def _sdk_errors(address: Address, what: str) -> Iterator[None]:
         yield
     except APIError as error:
         raise refusal(what, str(error.explanation or error)) from error
-    except InvalidVersion as error:  # the SDK's: too old for it, or for one of the options
-        raise EngineError(
-            f"docker: {what}: the daemon at {address} is too old: {error}",
-            hint=f"Docker {OLDEST} or newer; {OTHER_ENGINE}",
-        ) from error
     except (DockerException, RequestException, HTTPError, ConnectionError, TimeoutError) as error:
         failure = unreachable(address, error)
         message = f"docker: {what}: {failure.message}" if what != FIRST else failure.message
@@ -146,6 +159,8 @@ def _hint(said: str) -> str | None:
             "that daemon does not see this machine's files (a remote one, or Docker in Docker): "
             f"use a daemon on this machine; {OTHER_ENGINE}"
         )
+    if "No such image" in said:
+        return "it was removed in this moment; load it again: repro build"
     if NO_SPACE in said:
         return (
             "free some space where the daemon keeps its images (docker system df shows what is "

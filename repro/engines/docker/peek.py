@@ -7,6 +7,7 @@ is asked, and only a full answer counts: whatever else comes is left to the SDK,
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import Any
 
@@ -17,8 +18,8 @@ from repro.models.project import PLATFORM
 PATIENCE = 1.0
 """Seconds for one answer; after that the SDK asks again, with more patience."""
 
-OLDEST = (1, 25)
-"""The first API with mounts as repro makes them."""
+OLDEST, OLDEST_DOCKER = (1, 30), "17.06"
+"""The first API in which a container's mounts are made as here, and the Docker that has it."""
 
 MOST = 4 << 20
 """Bytes of an answer: a longer one is none."""
@@ -29,12 +30,17 @@ def answers(address: Address) -> bool:
     said = _asked(address, "/version")
     if said is None:
         return False
-    version = str(said.get("ApiVersion")).split(".")
-    return (
-        f"{said.get('Os')}-{said.get('Arch')}" == PLATFORM
-        and all(part.isdecimal() for part in version)
-        and tuple(map(int, version)) >= OLDEST
+    version = parsed(said.get("ApiVersion"))
+    platform = f"{said.get('Os')}-{said.get('Arch')}"
+    return platform == PLATFORM and version is not None and version >= OLDEST
+
+
+def parsed(version: object) -> tuple[int, int] | None:
+    """The numbers of an API version, None where it is none."""
+    found = (
+        re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", version) if isinstance(version, str) else None
     )
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def holds(address: Address, image: Image) -> bool:

@@ -196,13 +196,13 @@ def _put(fresh: Path, path: Path) -> None:
     """Have a new folder at `path`, in one step; what was there is at `fresh` then."""
     sync_folder(fresh)
     if path.exists():
-        _exchange(fresh, path)
+        exchange(fresh, path)
     else:
         fresh.rename(path)
     sync_folder(path.parent)
 
 
-def _exchange(one: Path, other: Path) -> None:
+def exchange(one: Path, other: Path) -> None:
     """Swap two folders in one step (renameat2(2)): at no moment is there none at `other`.
 
     Where a file system cannot, two renames, the first undone when the second fails.

@@ -24,6 +24,7 @@ COMPLETE = "_REPRO_COMPLETE"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program with these arguments (default: the process's own) and exit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    os.umask(os.umask(0o022) | 0o002)  # a cache that everybody may write would not be believed
     interrupts = Interrupts()
     interrupts.install()
     _stand_in_for_closed_streams()

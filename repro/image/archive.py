@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
-from repro.errors import LockError
 from repro.files import CHUNK, local_errors, open_regular
 from repro.image.config import MANIFEST_TYPE, canonical_json
 from repro.image.ustar import END, Member, header, padding
@@ -35,7 +34,7 @@ def archive_chunks(image: Image, store: Store, *, omit: frozenset[str]) -> Itera
     yield from _small(_blob(image.manifest_digest), image.manifest)
     for layer in dict.fromkeys(image.layers):
         if layer.digest not in omit:
-            yield from _layer(layer, store.layer_path(layer))
+            yield from _layer(layer, store)
     yield END
 
 
@@ -83,16 +82,15 @@ def _small(name: str, data: bytes) -> Iterator[bytes]:
     yield data + padding(len(data))
 
 
-def _layer(layer: Layer, path: Path) -> Iterator[bytes]:
+def _layer(layer: Layer, store: Store) -> Iterator[bytes]:
+    """Yield the layer, hashed as it passes: what is not its digest gets no end of archive."""
     yield header(Member(name=_blob(layer.digest), type=b"0", mode=0o644, size=layer.size))
-    sent = 0
+    path, digest = store.layer_path(layer), hashlib.sha256()
     with local_errors(path), open_regular(path) as file:
         while chunk := file.read(CHUNK):
-            sent += len(chunk)
+            digest.update(chunk)
             yield chunk
-    if sent != layer.size:
-        raise LockError(
-            f"layer {layer.name}: the store's copy {path} has {sent} bytes, not {layer.size}",
-            hint=f"remove {path} and run again",
-        )
+    if f"sha256:{digest.hexdigest()}" != layer.digest:
+        sha256 = layer.digest.removeprefix("sha256:")
+        raise store.damaged(sha256, label=f"layer {layer.name}", found=digest.hexdigest())
     yield padding(layer.size)

@@ -45,10 +45,15 @@ class Fetcher:
     def fetch(self, wanted: Sequence[Wanted], *, what: str) -> None:
         """Have every artifact in the store; `what` names one of them.
 
-        Raises LockError when a source served other bytes than the lock's, NetworkError naming
-        every package that no source has; what did arrive stays in the store.
+        One that is damaged there is fetched once more.
+
+        Raises LockError when a source served other bytes than the lock's, or none can replace a
+        damaged one; NetworkError naming every package that no source has; what did arrive stays
+        in the store.
         """
-        missing = [item for item in wanted if not self.store.has(item.sha256, item.size)]
+        missing = [
+            item for item in wanted if not self.store.has(item.sha256, item.size, label=item.label)
+        ]
         if not missing:
             return
         failures: list[tuple[Wanted, LockError | NetworkError]] = []
@@ -105,7 +110,21 @@ class Fetcher:
             raise wrong
         tried = "; ".join(dict.fromkeys(said)) or "no configured source lists it"
         hint = hints[0] if hints and not self.offline else None
-        raise NetworkError(f"{item.label}: {tried}", hint=hint)
+        raise self._unavailable(item, tried, hint)
+
+    def _unavailable(self, item: Wanted, why: str, hint: str | None) -> LockError | NetworkError:
+        """The error for what no source gives: of integrity where the store's own was damaged."""
+        kept = self.store.kept_aside(item.sha256)
+        if kept is None:
+            return NetworkError(f"{item.label}: {why}", hint=hint)
+        offline = "run it once without --offline" if self.offline else None
+        return LockError(
+            f"{item.label}: the store's copy is damaged and kept aside: {kept}; and there is no "
+            f"other: {why}",
+            hint=offline
+            or hint
+            or "run it again when the network is there, or with a vendored folder that has it",
+        )
 
     def _from_vendor(self, item: Wanted, path: Path, task: Task) -> None:
         with local_errors(path), path.open("rb") as file:

@@ -12,7 +12,7 @@ from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.base import LayerRecipe
 from repro.ecosystems.pip import layers as pip_layers
 from repro.ecosystems.pip.builder import Builder
-from repro.errors import LockError
+from repro.errors import LockError, NetworkError
 from repro.image.config import compose
 from repro.models.image import RECIPE, Image, Layer
 from repro.models.lock import Lock
@@ -34,10 +34,27 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
     if missing:
         with store.lock(f"build-{base.key}", what="building the environment's layers"):
-            _fetch(project, lock, tools, missing, base)
+            try:
+                _fetch(project, lock, tools, missing, base)
+            except NetworkError as error:
+                if (lost := _lost(store, missing, error)) is not None:
+                    raise lost from error
+                raise
             _make(missing, base, tools)
     layers = [_require(store, recipe) for recipe in recipes]
     return _image(lock, tuple(layers)), len(missing)
+
+
+def _lost(store: Store, missing: Sequence[LayerRecipe], error: NetworkError) -> LockError | None:
+    """The error for a layer that was damaged and cannot be made again; None where none was."""
+    for recipe in missing:
+        if (kept := store.lost_layer(recipe.key)) is not None:
+            return LockError(
+                f"layer {recipe.name}: the store's copy is damaged and kept aside: {kept}; and "
+                f"what it is made from {error.message}",
+                hint=error.hint,
+            )
+    return None
 
 
 def base_recipe(lock: Lock, tools: Tools) -> LayerRecipe:

@@ -24,7 +24,10 @@ from repro.workflows.tools import Tools, engine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """`check`: build twice in two empty caches and compare. `record`: write image.toml anew."""
+    """`check`: build twice in two empty caches and compare, and read all of the own one again.
+
+    `record`: write image.toml anew.
+    """
 
     check: bool = False
     record: bool = False
@@ -38,6 +41,7 @@ def build(project: Project, tools: Tools, options: BuildOptions) -> BuildResult:
     """
     start = time.monotonic()
     lock = fresh_lock(project)
+    tools.store.thorough = options.check
     image, built = assemble(project, lock, tools)
     if options.check:
         _check_twice(project, lock, tools, image)
@@ -79,7 +83,11 @@ def _load_everywhere(image: Image, tools: Tools) -> tuple[str, ...]:
 def build_image(project: Project, lock: Lock, tools: Tools) -> Image:
     """Return the image of a lock, built where it is not cached, checked against image.toml."""
     image, _ = assemble(project, lock, tools)
-    enforce(project, lock, image, tools, record=False)
+    record, recorded = enforce(project, lock, image, tools, record=False)
+    if recorded:
+        tools.progress.note(
+            f"note: there was no image.toml for this lock; recorded the image {record.image_id}"
+        )
     return image
 
 
@@ -106,13 +114,14 @@ def _check_twice(project: Project, lock: Lock, tools: Tools, image: Image) -> No
 def _empty_cache(tools: Tools, lock: Lock) -> Iterator[Tools]:
     """Yield tools over a store that holds this lock's artifacts and no layer."""
     with tools.store.scratch() as folder:
-        store = Store(folder)
-        wanted = [deb.sha256 for deb in lock.debs]
+        store = Store(folder, progress=tools.progress)
+        wanted = {deb.sha256: f"apt {deb.name} {deb.version}" for deb in lock.debs}
         for artifact in lock.pip:
-            wanted.append(artifact.sha256)
-            wanted += [item.sha256 for item in artifact.build.requires] if artifact.build else []
-        for sha256 in wanted:
-            if tools.store.has(sha256):
+            requires = artifact.build.requires if artifact.build else ()
+            wanted |= {item.sha256: f"pip {item.name} {item.version}" for item in requires}
+            wanted[artifact.sha256] = f"pip {artifact.name} {artifact.version}"
+        for sha256, label in wanted.items():
+            if tools.store.has(sha256, label=label):
                 target = store.path(sha256)
                 make_folder(target.parent)
                 with local_errors(target):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from repro.errors import LockError
-from repro.files import write_atomic
+from repro.files import local_errors, write_atomic
 from repro.locks import seal
 from repro.locks.records import render_image
 from repro.models.image import RECIPE, Image, ImageRecord
@@ -17,9 +19,20 @@ from repro.workflows.tools import Tools
 def enforce(
     project: Project, lock: Lock, image: Image, tools: Tools, *, record: bool
 ) -> tuple[ImageRecord, bool]:
-    """Check the image against image.toml, or write that file; say whether it was written."""
+    """Check the image against image.toml, or write that file; say whether it was written.
+
+    Raises LockError when the record is of another image, or of another lock: a snapshot that
+    changes the lock removes the record, so it was edited or is from elsewhere.
+    """
     old = read_image_record(project)
-    same_subject = old is not None and old.environment_key == lock.key and old.recipe == RECIPE
+    if old is not None and old.environment_key != lock.key and not record:
+        raise LockError(
+            f"{seal.IMAGE_RECORD} is the record of another lock: its environment is "
+            f"{old.environment_key}, this one is {lock.key}",
+            hint="restore it and the locks together from version control; if the locks are "
+            "right, record it anew: repro build --record",
+        )
+    same_subject = old is not None and old.recipe == RECIPE
     if old is not None and same_subject and not record:
         if old.image_id != image.id:
             raise _other_image(old, image, tools)
@@ -30,7 +43,7 @@ def enforce(
                 hint="restore it from version control, or record it anew: repro build --record",
             )
         return old, False
-    if old is not None and old.environment_key == lock.key and old.recipe != RECIPE and not record:
+    if old is not None and old.recipe != RECIPE and not record:
         tools.progress.note(
             f"image.toml is of recipe {old.recipe}, this repro builds recipe {RECIPE}: "
             "record the new image with repro build --record"
@@ -49,6 +62,28 @@ def enforce(
     path = project.lock_folder / seal.IMAGE_RECORD
     write_atomic(path, render_image(new), staging=staging(project))
     return new, True
+
+
+def drop_obsolete(project: Project, lock: Lock) -> bool:
+    """Remove image.toml when it is another lock's; say whether it was.
+
+    Called before that lock is written: whoever is killed in between has a lock without a
+    record, which the next build writes anew. One that cannot be read is no record of this lock.
+    """
+    path = project.lock_folder / seal.IMAGE_RECORD
+    if not os.path.lexists(path) or _is_of(project, lock):
+        return False
+    with local_errors(path):
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _is_of(project: Project, lock: Lock) -> bool:
+    try:
+        old = read_image_record(project)
+    except LockError:
+        return False
+    return old is not None and old.environment_key == lock.key
 
 
 def _named_layers(image: Image) -> tuple[tuple[str, str], ...]:

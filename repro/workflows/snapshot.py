@@ -24,6 +24,7 @@ from repro.models.lock import Lock, PipArtifact, Seal, Upgrade
 from repro.models.outcome import SnapshotResult
 from repro.models.project import PLATFORM, Project
 from repro.workflows.assemble import base_image
+from repro.workflows.image_record import drop_obsolete
 from repro.workflows.lockfiles import lock_state, read_file, read_lock
 from repro.workflows.state import staging, turn
 from repro.workflows.tools import Tools
@@ -36,6 +37,9 @@ class SnapshotOptions:
     upgrade: Upgrade = field(default_factory=Upgrade)
     dry_run: bool = False
     adopt_edits: bool = False
+
+
+_OBSOLETE = "image.toml was not of this lock, and is removed; repro build records the new image"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,15 +75,18 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
             lock = replace(lock, seal=replace(lock.seal, provenance=kept))
         files = _files(lock)
         written = not options.dry_run and _differ(project, files)
+        notes = old.notes
         if written:
             with turn(project, tools):
+                if drop_obsolete(project, lock):
+                    notes += (_OBSOLETE,)
                 write_together(project.lock_folder, files, staging=staging(project))
     return SnapshotResult(
         lock=lock,
         diff=diff_locks(old.lock, lock) if old.lock is not None else None,
         written=written,
         folder=str(project.lock_folder.relative_to(project.root)),
-        notes=old.notes,
+        notes=notes,
     )
 
 

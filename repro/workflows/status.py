@@ -49,7 +49,7 @@ def _packages(lock: Lock | None) -> tuple[tuple[str, int], ...]:
 
 
 def _layers_present(record: ImageRecord, store: Store) -> bool:
-    return all(store.has(digest.removeprefix("sha256:")) for _, digest in record.layers)
+    return all(store.present(digest.removeprefix("sha256:")) for _, digest in record.layers)
 
 
 def _next_step(

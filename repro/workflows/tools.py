@@ -16,6 +16,7 @@ from repro.patience import Patience
 from repro.progress import Progress
 from repro.store.artifacts import Store
 from repro.store.fetch import Fetcher
+from repro.store.guard import TRUST
 
 ENGINES = ("auto", "docker", "sandbox")
 
@@ -67,7 +68,12 @@ def make_tools(
     """Compose the collaborators. Raises UsageError for an engine that does not exist."""
     if engine_name not in ENGINES:
         raise UsageError(f"--engine {engine_name!r}: choose one of {', '.join(ENGINES)}")
-    store = Store(cache_root or cache_folder(), claim)
+    store = Store(
+        cache_root or cache_folder(),
+        claim,
+        progress=progress,
+        trusted=os.environ.get(TRUST) == "1",
+    )
     preference = ("docker", "sandbox") if engine_name == "auto" else (engine_name,)
     return Tools(
         store=store,

@@ -2,6 +2,17 @@
 
 from tests.faults.private_daemon import own_daemon
 from tests.faults.sources import locked_project, pin, world
+from tests.faults.stores import stock, stocked
 from tests.support import cache, tiny, tiny_template
 
-__all__ = ["cache", "locked_project", "own_daemon", "pin", "tiny", "tiny_template", "world"]
+__all__ = [
+    "cache",
+    "locked_project",
+    "own_daemon",
+    "pin",
+    "stock",
+    "stocked",
+    "tiny",
+    "tiny_template",
+    "world",
+]

@@ -87,7 +87,10 @@ class World:
     def half_written(self) -> list[str]:
         """Files in the command's store that are no whole artifact and no lock."""
         names = (p.relative_to(self.cli.cache) for p in self.cli.cache.rglob("*") if p.is_file())
-        whole = re.compile(r"sha256/([0-9a-f]{2})/\1[0-9a-f]{62}|locks/.+|layers/[0-9a-f]{64}.json")
+        whole = re.compile(
+            r"sha256/([0-9a-f]{2})/\1[0-9a-f]{62}|locks/.+|layers/[0-9a-f]{64}.json"
+            r"|checked/[0-9a-f]{64}"
+        )
         return [name.as_posix() for name in names if not whole.fullmatch(name.as_posix())]
 
 

@@ -23,7 +23,7 @@ import docker
 import pytest
 
 from repro.engines.docker.engine import Docker
-from repro.errors import EngineError, LocalError
+from repro.errors import EngineError, LocalError, LockError
 from repro.image.config import compose
 from repro.image.layer import CAPABILITY, Entry
 from repro.models.execution import Ending, Mount
@@ -156,7 +156,7 @@ def test_damaged_layer_is_not_accepted(bench: Bench, tmp_path: Path) -> None:
     with store.layer_path(image.layers[1]).open("r+b") as file:
         file.seek(1500)
         file.write(b"x")
-    with pytest.raises(EngineError, match=f"loading {image.tag}"):
+    with pytest.raises(LockError, match=f"layer {image.layers[1].name}: .* is damaged"):
         Docker(store).load(image)
     with pytest.raises(EngineError, match="no longer has"):
         bench.shell("true", image=image)

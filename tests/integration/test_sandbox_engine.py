@@ -400,11 +400,12 @@ def test_a_damaged_layer_is_refused(bench: Bench, contract_store: Store) -> None
     data = bytearray(path.read_bytes())
     data[data.index(b"aaaa")] ^= 1
     path.write_bytes(data)
-    with pytest.raises(LockError, match=f"layer {layer.name}: sha256 of .* is "):
+    with pytest.raises(LockError, match=f"layer {layer.name}: .* is damaged: sha256 is "):
         odd.engine.load(odd.image)
     assert not unpacked(contract_store, layer).exists()
     assert sorted((contract_store.root / "tmp").iterdir()) == before
-    path.unlink()
+    assert not path.exists()
+    assert contract_store.kept_aside(path.name) is not None
 
 
 def test_two_at_once_unpack_once(bench: Bench, contract_store: Store) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from repro.ecosystems.apt.private import local_address
 from repro.ecosystems.apt.resolve import release
-from repro.errors import EngineError, LockError, ReproError
+from repro.errors import EngineError, ReproError
 from repro.files import copy_regular, digest_file, local_errors, make_folder, scratch, write_atomic
 from repro.locks.apt import render_one
 from repro.models.image import EPOCH
@@ -106,12 +106,13 @@ class Bootstrap:
         Raises EngineError when mmdebstrap is missing or fails, LockError when a stored package
         is not what the lock says.
         """
-        missing = [deb for deb in self.debs if not self.store.has(deb.sha256, deb.size)]
+        missing = [
+            deb for deb in self.debs if not self.store.has(deb.sha256, deb.size, label=_label(deb))
+        ]
         if missing:
-            raise LockError(
-                f"apt {missing[0].name} {missing[0].version}: not in the store "
-                f"({len(missing)} missing)",
-                hint="fetch before building: repro build",
+            first = missing[0]
+            raise self.store.absent(
+                first.sha256, label=_label(first), why=f"{len(missing)} missing"
             )
         require_tools()
         with workspace(self.store) as folder:
@@ -170,16 +171,18 @@ class Bootstrap:
         named = set(_POOL.findall(text)) if _DAMAGED.search(text) else set()
         for deb in self.debs:
             path = self.store.path(deb.sha256)
-            if deb.sha256 in named and digest_file(path)[1] != deb.sha256:
-                return LockError(
-                    f"apt {deb.name} {deb.version}: the store's copy is damaged: {path}",
-                    hint=f"rm {path}; then run again: it is fetched anew",
-                )
+            if deb.sha256 in named and (found := digest_file(path)[1]) != deb.sha256:
+                return self.store.damaged(deb.sha256, label=_label(deb), found=found)
         return EngineError(
             f"mmdebstrap could not build the base (exit {done.code})\n{done.tail(12)}",
             hint="the last lines above say why; as an ordinary user it needs uidmap and "
             "user namespaces",
         )
+
+
+def _label(deb: Deb) -> str:
+    """How messages call it."""
+    return f"apt {deb.name} {deb.version}"
 
 
 def require_tools() -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from repro.ecosystems.pip.fetch import want
 from repro.ecosystems.pip.layout import beside, skeleton
 from repro.ecosystems.pip.pages import Catalogue
-from repro.ecosystems.pip.wheel import Wheel, wheel_of
-from repro.ecosystems.pip.wheels import check_content, opened, plan
+from repro.ecosystems.pip.wheel import wheel_of
+from repro.ecosystems.pip.wheels import opened, plan
 from repro.files import local_errors, make_folder
 from repro.image.layer import Entry
 from repro.models.execution import PROJECT
 from repro.models.lock import PipArtifact
+from repro.store.artifacts import Store
 from repro.store.fetch import Fetcher
 
 FOLDER = "env"
@@ -42,7 +43,7 @@ def put_tools(
     """Have the set in the store and lay it out in the stage. Raises NetworkError, LockError."""
     chosen = tools(python)
     fetcher.fetch([want(item, catalogue) for item in chosen], what="resolver tool")
-    return lay_out([wheel_of(item, fetcher.store) for item in chosen], python, stage)
+    return lay_out(chosen, fetcher.store, python, stage)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +54,18 @@ class ToolEnvironment:
     env: tuple[tuple[str, str], ...]
 
 
-def lay_out(wheels: Iterable[Wheel], python: str, stage: Path) -> ToolEnvironment:
-    """Write wheels to `env` in a stage, which is /project/env for the step that runs there.
+def lay_out(
+    artifacts: Iterable[PipArtifact], store: Store, python: str, stage: Path
+) -> ToolEnvironment:
+    """Write stored wheels to `env` in a stage, which is /project/env for the step that runs there.
 
-    Raises LockError as `wheels.plan` does.
+    Raises LockError for a damaged one, and as `wheels.plan` does.
     """
     layout = beside(python, f"{PROJECT}/{FOLDER}".removeprefix("/"))
     _write(skeleton(layout, system_site_packages=False), stage)
-    for wheel in wheels:
-        check_content(wheel)
+    for artifact in artifacts:
+        wheel = wheel_of(artifact, store)
+        store.checked(wheel.sha256, label=wheel.label)
         with opened(wheel, plan(wheel, layout)) as entries:
             _write(entries, stage)
     path = f"/{layout.scripts}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"

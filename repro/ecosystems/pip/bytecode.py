@@ -24,7 +24,6 @@ from repro.errors import EngineError
 from repro.files import local_errors, make_folder, open_regular, write_atomic
 from repro.image.layer import Entry
 from repro.models.execution import PROJECT, Mount
-from repro.models.image import Layer
 from repro.store.artifacts import Store
 
 RECIPE = 1
@@ -145,27 +144,13 @@ def opened_bytecode(
         assert not expected, f"{wheel.label}: no bytecode in the store"
         yield ()
         return
-    with zipfile.ZipFile(_checked(store, kept, wheel)) as archive:
+    label = f"{wheel.label}: its bytecode"
+    path = store.checked(kept.digest.removeprefix("sha256:"), label=label)
+    with zipfile.ZipFile(path) as archive:
         found = {info.filename: info for info in archive.infolist()}
         yield tuple(
             _entry(archive, found[target]) for target in sorted(expected) if target in found
         )
-
-
-def _checked(store: Store, kept: Layer, wheel: Wheel) -> Path:
-    from repro.ecosystems.pip.wheels import check_content
-
-    path = store.layer_path(kept)
-    check_content(
-        Wheel(
-            name=wheel.name,
-            version=wheel.version,
-            filename="bytecode",
-            sha256=kept.digest.removeprefix("sha256:"),
-            path=path,
-        )
-    )
-    return path
 
 
 def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:

@@ -157,7 +157,7 @@ class _Build:
 
     def write(self, file: BinaryIO, group: tuple[str, ...], *, last: bool) -> None:
         """Write the layer of these packages."""
-        from repro.ecosystems.pip.wheels import DAMAGED, check_content, opened
+        from repro.ecosystems.pip.wheels import DAMAGED, opened
         from repro.image.layer import write_layer
 
         with self.lock:
@@ -168,7 +168,7 @@ class _Build:
                 entries = list(self._skeleton()) if last else []
                 bytecode: dict[str, Entry] = {}
                 for wheel in chosen:
-                    check_content(wheel)
+                    self.store.checked(wheel.sha256, label=wheel.label)
                     entries += stack.enter_context(opened(wheel, self.plans[wheel.name]))
                     # Two wheels may hold the same source, and compile it to other bytes.
                     bytecode |= {e.path: e for e in self._bytecode(wheel, stack)}

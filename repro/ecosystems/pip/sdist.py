@@ -17,7 +17,6 @@ from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label
 from repro.ecosystems.pip.jobs import Step, run_step
 from repro.ecosystems.pip.pages import project_of
-from repro.ecosystems.pip.wheel import wheel_of
 from repro.errors import LockError, UsageError
 from repro.files import local_errors, make_folder, open_regular, write_atomic
 from repro.locks import names
@@ -110,8 +109,8 @@ def build(
         stage = make_folder(work / "stage")
         for name in ("scratch", "out", "source"):
             make_folder(stage / name)
-        wheels = [wheel_of(item, store) for item in requires]
-        tools = bootstrap.lay_out(wheels, python, stage)
+        tools = bootstrap.lay_out(requires, store, python, stage)
+        archive = store.checked(sdist.sha256, label=label(sdist))
         write_atomic(stage / "source" / sdist.filename, b"")  # the mount point
         source = f"{PROJECT}/source/{sdist.filename}"
         done = run_step(
@@ -124,7 +123,7 @@ def build(
                 ),
                 stage=stage,
                 env=(*tools.env, ("PIP_CONFIG_FILE", "/dev/null")),
-                mounts=(Mount(source=store.path(sdist.sha256), target=source),),
+                mounts=(Mount(source=archive, target=source),),
             ),
             work / "log",
         )  # fmt: skip
@@ -168,7 +167,7 @@ def have_built(
     """
     for item in artifacts:
         locked = item.build
-        if locked is None or store.has(locked.sha256):
+        if locked is None or store.has(locked.sha256, label=label(item)):
             continue
         built = build(item, locked.requires, python=python, builder=builder, store=store)
         if built.sha256 != locked.sha256:

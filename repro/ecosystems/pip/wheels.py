@@ -34,7 +34,6 @@ from packaging.version import InvalidVersion, Version
 from repro.ecosystems.pip.layout import Layout
 from repro.ecosystems.pip.wheel import Wheel
 from repro.errors import LockError
-from repro.files import digest_file
 from repro.image.layer import Entry
 from repro.locks import names
 
@@ -157,17 +156,6 @@ def _check_identity(source: WheelFile, wheel: Wheel) -> None:
             f"{wheel.label}: {wheel.filename} says inside that it is "
             f"{names.shown(name)} {names.shown(version)}",
             hint="the lock and the wheel disagree; restore the lock, or run: repro snapshot",
-        )
-
-
-def check_content(wheel: Wheel) -> None:
-    """Compare the store's copy with the lock. Raises LockError."""
-    _, sha256 = digest_file(wheel.path)
-    if sha256 != wheel.sha256:
-        raise LockError(
-            f"{wheel.label}: the store's copy {wheel.path} is damaged: "
-            f"sha256 is {sha256}, the lock says {wheel.sha256}",
-            hint=f"remove {wheel.path} and run again",
         )
 
 

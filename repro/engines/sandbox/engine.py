@@ -26,11 +26,11 @@ from repro.engines.sandbox.limits import Group, Polled, group
 from repro.engines.sandbox.seccomp import PACKAGE, filters
 from repro.engines.sandbox.supervisor import Bounds, Outcome, Supervisor
 from repro.engines.sandbox.terminal import lent_terminal
-from repro.engines.sandbox.unpack import unpack
+from repro.engines.sandbox.unpack import unpack, verified
 from repro.engines.stage import dedicated_user, is_global_root, lent, require_readable, written
 from repro.errors import EngineError
 from repro.models.execution import Ending, Execution, Job
-from repro.models.image import Image
+from repro.models.image import Image, Layer
 from repro.models.project import Limits
 from repro.process import started, which
 from repro.store.artifacts import Store
@@ -68,6 +68,7 @@ class Sandbox:
         self._store = store
         self._answer: tuple[str | None] | None = None
         self._programs: tuple[bytes, ...] | None = None
+        self._verified: dict[Layer, Path] = {}
 
     @property
     def name(self) -> str:
@@ -81,7 +82,10 @@ class Sandbox:
         return self._answer[0]
 
     def load(self, image: Image) -> None:
-        """Unpack the layers that are not yet. Raises LockError for one that is damaged."""
+        """Unpack the layers that are not yet. Raises LockError for one that is damaged.
+
+        That nobody changed an unpacked one is seen when it is run, not here.
+        """
         for layer in image.layers:
             unpack(self._store, layer)
 
@@ -89,7 +93,7 @@ class Sandbox:
         """See Engine.run."""
         if (problem := self.probe()) is not None:
             raise EngineError(f"the sandbox cannot be used: {problem}")
-        layers = tuple(unpack(self._store, layer) for layer in job.image.layers)
+        layers = tuple(self._layer(layer) for layer in job.image.layers)
         programs, unenforced = self._enforceable(job.limits)
         begin = time.monotonic()
         host = _host()
@@ -130,6 +134,12 @@ class Sandbox:
             unenforced=unenforced,
             crowded=crowded,
         )
+
+    def _layer(self, layer: Layer) -> Path:
+        """The layer's folder; that nobody changed it is seen once for each object."""
+        if layer not in self._verified:
+            self._verified[layer] = verified(self._store, layer)
+        return self._verified[layer]
 
     def _try_out(self) -> str | None:
         """Launch a sandbox in which no program is found: everything before that must work."""

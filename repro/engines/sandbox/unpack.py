@@ -10,10 +10,21 @@ import tarfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from repro.engines.sandbox.trees import difference, stamp
 from repro.errors import EngineError, LockError
-from repro.files import CHUNK, local_errors, make_folder, sync_file_system, sync_folder
+from repro.files import (
+    CHUNK,
+    exchange,
+    local_errors,
+    make_folder,
+    open_regular,
+    sync_file_system,
+    sync_folder,
+    write_atomic,
+)
 from repro.models.image import Layer
 from repro.store.artifacts import Store
+from repro.store.guard import plain_file, plain_folder
 
 OPAQUE = "user.overlay.opaque"
 """Marks a folder that hides what lower layers have in it; overlay needs `userxattr` to see it."""
@@ -28,42 +39,86 @@ def unpacked(store: Store, layer: Layer) -> Path:
 
 
 def unpack(store: Store, layer: Layer) -> Path:
-    """Return the layer's folder, unpacked now unless it was before.
+    """Return the layer's folder, unpacked now unless it was before; what is in it is not looked at.
 
-    Raises LockError when the tar is not what its digest says or leaves its folder, EngineError
-    when the store does not have it, LocalError when the disk refuses.
+    Raises LockError when the tar is not what its digest says or leaves its folder, or something
+    else lies where the folder belongs; EngineError when the store does not have the tar,
+    LocalError when the disk refuses.
     """
     target = unpacked(store, layer)
-    if target.is_dir():
+    if plain_folder(target) and plain_file(_seal(target)) and not store.thorough:
+        return target
+    return verified(store, layer)
+
+
+def verified(store: Store, layer: Layer) -> Path:
+    """Return the layer's folder, which nobody changed since it was unpacked.
+
+    Raises what `unpack` does. A folder that may have been changed is compared, byte by byte,
+    with the layer unpacked anew; one that was changed is replaced, and that is said.
+    """
+    target = unpacked(store, layer)
+    if _untouched(target) and not store.thorough:
         return target
     with store.lock(f"unpack-{target.name}", what=f"unpacking layer {layer.name}"):
-        if target.is_dir():  # another process was faster
+        if _untouched(target) and not store.thorough:  # another process was faster
             return target
         with store.scratch() as folder:
             fresh = folder / "new"
             _fill(fresh, store, layer)
-            make_folder(target.parent)
-            with local_errors(target):
-                fresh.rename(target)
-                sync_folder(target.parent)
+            _place(fresh, target, store, layer)
+        write_atomic(_seal(target), stamp(target).encode(), staging=store.staging)
     return target
 
 
+def _seal(target: Path) -> Path:
+    """Where the stamp of an unpacked layer is kept."""
+    return target.with_name(f"{target.name}.seal")
+
+
+def _untouched(target: Path) -> bool:
+    """Whether the folder has the stamp that it had when it was unpacked. Raises LockError."""
+    if not plain_folder(target) or not plain_file(_seal(target)):
+        return False
+    with local_errors(target), open_regular(_seal(target)) as file:
+        return file.read(100).decode(errors="replace") == stamp(target)
+
+
+def _place(fresh: Path, target: Path, store: Store, layer: Layer) -> None:
+    """Put what was unpacked at its place, unless the same is there."""
+    if not plain_folder(target):
+        make_folder(target.parent)
+        with local_errors(target):
+            fresh.rename(target)
+            sync_folder(target.parent)
+        return
+    changed = difference(fresh, target)
+    if changed is None:
+        return
+    store.note(
+        f"warning: layer {layer.name}: {target / changed} was changed in the cache; "
+        "it is unpacked anew"
+    )
+    exchange(fresh, target)
+
+
 def _fill(folder: Path, store: Store, layer: Layer) -> None:
-    path = store.layer_path(layer)
-    if not path.is_file():
+    """Unpack the layer into a new folder, and hash its tar meanwhile."""
+    path, sha256 = store.layer_path(layer), layer.digest.removeprefix("sha256:")
+    if plain_file(path) is None:
         raise EngineError(f"layer {layer.name} is not in the store", hint="run: repro build")
     with local_errors(path):
         folder.mkdir(0o755)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             source = _Hashed(file)
-            _extract(source, folder, layer.name)
-            found = source.finish()
-        if f"sha256:{found}" != layer.digest:
-            raise LockError(
-                f"layer {layer.name}: sha256 of {path} is {found}",
-                hint=f"remove {path} and build again",
-            )
+            try:
+                _extract(source, folder, layer.name)
+            except LockError as error:
+                if (found := source.finish()) == sha256:
+                    raise
+                raise store.damaged(sha256, label=f"layer {layer.name}", found=found) from error
+            if (found := source.finish()) != sha256:
+                raise store.damaged(sha256, label=f"layer {layer.name}", found=found)
         sync_file_system(folder)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
@@ -71,6 +72,7 @@ def platforms(glibc_minor: int) -> Iterator[str]:
     yield "linux_x86_64"
 
 
+@cache  # a thousand tags, asked for with every package
 def supported(target: Target) -> tuple[Tag, ...]:
     """Return the wheel tags that this target accepts, best first (pip's order)."""
     major, minor = target.version

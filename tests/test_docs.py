@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
 import sys
@@ -19,6 +20,7 @@ from repro.cli.session import Session
 from repro.models.project import SUITES
 from repro.models.verdict import Change, Verdict
 from repro.project import config, judging
+from tests import consoles
 from tests.house import ROOT, modules
 
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 10, 70, 130, 143}
@@ -229,3 +231,57 @@ def test_links_are_followed(body: str, said: list[str], tmp_path: Path) -> None:
 def test_a_style_that_asks_another_host_is_found(tmp_path: Path) -> None:
     (tmp_path / "x.css").write_text("@import url(https://example.org/font.css);")
     assert link_checker().problems(tmp_path) == ["x.css: loads from another host"]
+
+
+# ----------------------------------------------------------------------- consoles
+
+PAGE = """\
+# A page
+
+```console
+$ cat > said <<'END'
+> one
+> two
+> END
+$ cat said; false
+one
+two
+$ echo $?
+1
+```
+
+Words.
+
+```console
+$ cat said | wc -l
+2
+$ echo 'working …' >&2; echo 'run 20261121T145209605643-bac2f9 on the sandbox engine'
+run 20250101T000000000000-ffffff on the sandbox engine
+```
+"""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.md"
+    path.write_text(PAGE)
+    return path
+
+
+def test_a_page_that_shows_what_happens(page: Path, tmp_path: Path) -> None:
+    """One shell for all blocks; run IDs may differ, progress is not shown."""
+    consoles.check(page, tmp_path, dict(os.environ))
+    assert page.read_text() == PAGE
+
+
+def test_a_page_that_shows_something_else(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.write_text(PAGE.replace("one\ntwo\n$", "one\nthree\n$"))
+    with pytest.raises(AssertionError, match=r"page\.md"):
+        consoles.check(page, tmp_path, dict(os.environ))
+    monkeypatch.setenv("REPRO_REFRESH_GOLDEN", "1")
+    with pytest.raises(AssertionError, match=r"page\.md"):
+        consoles.check(page, tmp_path, dict(os.environ))
+    assert page.read_text() == PAGE
+    consoles.check(page, tmp_path, dict(os.environ))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from repro.ecosystems.pip.layout import of
 from repro.ecosystems.pip.wheels import opened, plan
 from repro.errors import LockError
-from tests.wheelhouse import Recipe, make_wheel, record_line, stored, zipped
+from tests.wheelhouse import Recipe, inside, make_wheel, stored, zipped
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 THREE, TWO = of("3.11"), of("2.7")
@@ -128,19 +128,6 @@ def test_the_same_wheel_is_the_same_plan(tmp_path: Path) -> None:
     assert content(tmp_path, RICH) == content(tmp_path, RICH)
 
 
-def inside(*members: tuple[str, bytes, int], record: str | None = None) -> bytes:
-    """A wheel with extra members, listed in RECORD unless that is given."""
-    base = "demo-1.0.dist-info"
-    rows = "".join(record_line(name, data) for name, data, _ in members if "\n" not in name)
-    known = [
-        (f"{base}/METADATA", b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n", 0o644),
-        (f"{base}/WHEEL", b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n", 0o644),
-    ]
-    rows += "".join(record_line(name, data) for name, data, _ in known)
-    text = (rows if record is None else record) + f"{base}/RECORD,,\n"
-    return zipped([*known, *members, (f"{base}/RECORD", text.encode(), 0o644)])
-
-
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -154,13 +141,14 @@ def inside(*members: tuple[str, bytes, int], record: str | None = None) -> bytes
         (inside(("pipe", b"", stat.S_IFIFO | 0o644)), "no regular file"),
         (inside(("demo-1.0.data/scripts/../../../evil", b"", 0o644)), "leaves its folder"),
         (inside(("demo-1.0.data/nowhere/x", b"", 0o644)), "not contained in a valid"),
-        (inside(("demo.py", b"", 0o644), record=""), "not mentioned in RECORD"),
+        (inside(("demo.py", b"", 0o644), record=""), "do not agree: .*not mentioned in RECORD"),
         (inside(("other-2.0.dist-info/METADATA", b"", 0o644)), "exactly one .dist-info"),
         (b"not a zip", "not a zip"),
         (zipped([("demo.py", b"", 0o644)]), "dist-info"),
         (make_wheel(Recipe(entry_points="[console_scripts]\n../../evil = demo:x\n")), "evil"),
         (make_wheel(Recipe(entry_points="[console_scripts]\nx = demo;import os:x\n")), "demo"),
         (make_wheel(Recipe(entry_points="[console_scripts\n")), "demo"),
+        (make_wheel(Recipe(entry_points="[console_scripts]\nx = demo\n")), "name = module:attr"),
     ],
 )
 def test_a_hostile_or_broken_wheel_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
@@ -193,6 +181,14 @@ def test_a11_another_name_or_version_inside_shows_both(tmp_path: Path, recipe: R
 
 def test_an_equal_version_in_another_spelling_is_the_same(tmp_path: Path) -> None:
     assert plan(stored(tmp_path, Recipe(inner_version="1.0.0", inner_name="Demo")), THREE)
+
+
+def test_a_name_in_both_sections_is_the_graphical_one_as_pip_has_it(tmp_path: Path) -> None:
+    text = "[console_scripts]\nx = demo:one\n[gui_scripts]\nx = demo:two\n"
+    found = content(tmp_path, Recipe(entry_points=text))
+    assert b"from demo import two" in found["opt/venv/bin/x"][1]
+    [record] = [data for path, (_, data) in found.items() if path.endswith("/RECORD")]
+    assert record.count(b"bin/x,") == 1
 
 
 @settings(max_examples=60, deadline=None)

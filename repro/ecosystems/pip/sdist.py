@@ -6,6 +6,7 @@ import hashlib
 import tarfile
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from repro.ecosystems.pip import bootstrap
+from repro.ecosystems.pip.archives import opened_zip, source_member
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label
 from repro.ecosystems.pip.jobs import Step, run_step
@@ -46,12 +48,19 @@ def build_requirements(sdist: PipArtifact, store: Store) -> tuple[str, ...] | No
     """
     where = f"{label(sdist)}: pyproject.toml of {sdist.filename}"
     try:
-        text = _pyproject(store.path(sdist.sha256), sdist.filename)
+        text = _pyproject(store.path(sdist.sha256), sdist.filename, where)
         table = {} if text is None else tomllib.loads(text.decode()).get("build-system", {})
         if "requires" not in table:
             return None
         return tuple(sorted(_requirement(line, where) for line in table["requires"]))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
         raise LockError(f"{where}: {error}", hint="lock another version of it") from error
     except (AttributeError, TypeError) as error:
         raise LockError(f"{where}: [build-system] requires is no list of text") from error
@@ -70,26 +79,16 @@ def _requirement(line: str, where: str) -> str:
     return str(requirement)
 
 
-def _pyproject(path: Path, filename: str) -> bytes | None:
+def _pyproject(path: Path, filename: str, where: str) -> bytes | None:
     """Return the top folder's pyproject.toml, None where there is none; nothing is extracted."""
-    if filename.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if _is_pyproject(info.filename):
-                    with archive.open(info) as member:
-                        return member.read(_LIMIT)
-        return None
-    with tarfile.open(path, "r:*") as tar:
-        for item in tar:
-            if item.isreg() and _is_pyproject(item.name):
-                stream = tar.extractfile(item)
-                return stream.read(_LIMIT) if stream is not None else None
+    if not filename.endswith(".zip"):
+        return source_member(path, "pyproject.toml", _LIMIT)
+    with opened_zip(path, where) as archive:
+        for info in archive.infolist():
+            if info.filename.count("/") == 1 and info.filename.endswith("/pyproject.toml"):
+                with archive.open(info) as member:
+                    return member.read(_LIMIT)
     return None
-
-
-def _is_pyproject(name: str) -> bool:
-    parts = name.removeprefix("./").split("/")
-    return len(parts) == 2 and parts[1] == "pyproject.toml"
 
 
 def build(

@@ -9,6 +9,7 @@ import configparser
 import hashlib
 import lzma
 import posixpath
+import re
 import stat
 import warnings
 import zipfile
@@ -31,6 +32,7 @@ from installer.utils import Scheme, construct_record_file, parse_entrypoints
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from repro.ecosystems.pip.archives import HINT, opened_zip, read_member
 from repro.ecosystems.pip.layout import Layout
 from repro.ecosystems.pip.wheel import Wheel
 from repro.errors import LockError
@@ -40,8 +42,6 @@ from repro.locks import names
 INSTALLER = b"repro\n"
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What `zipfile` raises for a damaged, encrypted or unknown member."""
-
-HINT = "the artifact is damaged or not to be trusted; lock another one: repro snapshot --upgrade"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +66,7 @@ def plan(wheel: Wheel, layout: Layout) -> tuple[Planned, ...]:
     a name or version other than the lock's, and for whatever else `installer` refuses.
     """
     try:
-        with zipfile.ZipFile(wheel.path) as archive:
-            _check_members(archive, wheel)
+        with opened_zip(wheel.path, f"{wheel.label}: {wheel.filename}") as archive:
             source = _Source(archive, wheel)
             source.validate_record(validate_contents=False)
             _check_identity(source, wheel)
@@ -91,7 +90,10 @@ def _said(error: Exception) -> str:
     issues = getattr(error, "issues", None)
     if isinstance(issues, list) and issues:
         more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
-        return f"{str(issues[0])[:300]}{more}"
+        issue = re.sub(r"^In [^,]*, ", "", str(issues[0]))  # the file's name, once more
+        return f"its RECORD and its members do not agree: {issue[:300]}{more}"
+    if isinstance(error, AssertionError):
+        return "entry_points.txt holds what is no `name = module:attribute`"
     return f"{str(error)[:300] or type(error).__name__}"
 
 
@@ -126,23 +128,6 @@ def content_digest(wheel: Wheel, item: Planned) -> str:
         return digest.hexdigest()
 
 
-def _check_members(archive: zipfile.ZipFile, wheel: Wheel) -> None:
-    """Refuse hostile member names and kinds before anything is read."""
-    seen: set[str] = set()
-    for info in archive.infolist():
-        name = info.orig_filename  # `filename` is cut at a NUL
-        where = f"{wheel.label}: {wheel.filename}"
-        names.relative_path(name.removesuffix("/"), where)
-        if "\\" in name:
-            raise LockError(f"{where}: {names.shown(name)} holds a backslash", hint=HINT)
-        if name in seen:
-            raise LockError(f"{where}: holds {names.shown(name)} twice", hint=HINT)
-        seen.add(name)
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise LockError(f"{where}: {names.shown(name)} is no regular file", hint=HINT)
-
-
 def _check_identity(source: WheelFile, wheel: Wheel) -> None:
     """Compare the wheel's own name and version with the lock's."""
     headers = HeaderParser().parsestr(source.read_dist_info("METADATA"))
@@ -174,6 +159,10 @@ class _Source(WheelFile):
         self._archive = archive
         archive.filename = wheel.filename  # the store's path is a digest; the name is in the lock
         super().__init__(archive)
+
+    def read_dist_info(self, filename: str) -> str:
+        """See WheelSource.read_dist_info."""
+        return read_member(self._archive, f"{self.dist_info_dir}/{filename}").decode()
 
     def get_contents(self) -> Iterator[WheelContentElement]:
         """See WheelSource.get_contents."""
@@ -207,6 +196,8 @@ class _Destination(WheelDestination):
         self.layout = layout
         self.wheel = wheel
         self.planned: dict[str, Planned] = {}
+        self.scripts: dict[str, str] = {}
+        """Path of the script that stands for each entry point."""
 
     def write_script(
         self, name: str, module: str, attr: str, section: Literal["console", "gui"]
@@ -215,6 +206,9 @@ class _Destination(WheelDestination):
         names.file_name(name, f"{self.wheel.label}: entry point")
         script = Script(name, module, attr, section)
         filename, data = script.generate(self.layout.interpreter, "posix")
+        # one name in both sections: the later one counts, as pip has it
+        self.planned.pop(self.scripts.pop(name, ""), None)
+        self.scripts[name] = self._target("scripts", filename)
         return self._put_data("scripts", filename, data, executable=True)
 
     def write_file(
@@ -243,7 +237,8 @@ class _Destination(WheelDestination):
         self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
     ) -> None:
         """See WheelDestination.finalize_installation."""
-        rows = sorted(records, key=lambda row: self._target(row[0], row[1].path))
+        last = {self._target(scheme, record.path): (scheme, record) for scheme, record in records}
+        rows = [row for _, row in sorted(last.items())]
 
         def prefix(name: Scheme) -> str | None:
             folder = self.layout.scheme(name, self.wheel.name)
@@ -284,7 +279,7 @@ def _with_interpreter(stream: _Member, interpreter: str) -> bytes | None:
     with stream.archive.open(stream.info) as file:
         if file.read(8) != b"#!python":
             return None
-        rest = file.read()
+    rest = read_member(stream.archive, stream.info.filename)[8:]
     line, _, body = rest.partition(b"\n")
     # `python`, `pythonw`, `python3`: all mean the interpreter that it is installed for
     options = line.lstrip(b"w.0123456789").strip()

@@ -14,6 +14,7 @@ from repro.models.measurement import Measurement
 from repro.models.project import PLATFORM, Project
 from repro.models.verdict import Verdict, Verification
 from repro.project.digests import data_digests
+from repro.project.tree import below, data_paths
 from repro.workflows.baselines import find_baseline
 from repro.workflows.execute import require_analysis, rerun
 from repro.workflows.lockfiles import fresh_lock, read_lock
@@ -114,6 +115,17 @@ def changed_paths(old: tuple[FileDigest, ...], new: tuple[FileDigest, ...]) -> t
 
 
 def _require_same_data(project: Project, baseline: Baseline) -> None:
+    had = [item.path for item in baseline.data]
+    gone = [
+        path
+        for path in data_paths(project)
+        if not (project.root / path).exists() and any(below(name, [path]) for name in had)
+    ]
+    if gone:
+        raise LockError(
+            f"data that the baseline was made with is missing: {', '.join(gone)}",
+            hint="restore it; or correct data = [...] under [analysis] and accept a new baseline",
+        )
     changed = changed_paths(baseline.data, data_digests(project))
     if changed:
         raise LockError(

@@ -208,6 +208,7 @@ def world(locked_project: Path, cache: Path, tmp_path: Path) -> Iterator[World]:
             cache=tmp_path / "store",
             folder=folder,
             extra={**pip_settings(f"{address}/simple/"), "APT_CONFIG": str(settings)},
+            secrets=(SECRET,),
         )
         server.add_index({RECIPE.filename: make_wheel(RECIPE)}, project="demo")
         found = World(cli=cli, server=server, debs=debs, artifacts=Store(cache))

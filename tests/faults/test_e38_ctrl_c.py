@@ -9,14 +9,17 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from select import select
 
 import pytest
 
-from tests.support import Cli, tree_digest
+from tests.faults.server import Reply
+from tests.faults.sources import World, on_mirror, pip_settings
+from tests.support import Cli
 from tests.terminal import CTRL_C, CTRL_D, terminal
+from tests.watch import containers_over, processes_over, temporary, watching
 
 REPRO = (sys.executable, "-m", "repro")
 
@@ -116,33 +119,6 @@ def test_while_a_mirror_hangs(tmp_path: Path, env: dict[str, str]) -> None:
     assert temporary(tmp_path) == []
 
 
-def temporary(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if ".repro-tmp-" in path.name]
-
-
-def processes_over(folder: Path) -> list[str]:
-    """Processes in whose file system something of `folder` is mounted."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/mountinfo"):
-        with suppress(OSError):  # it ended meanwhile, or is another user's
-            if f"{folder}/" in path.read_text():
-                found.append(path.parent.name)
-    return found
-
-
-def containers_over(folder: Path) -> list[str | None]:
-    """Docker's containers, running or not, that hold something of `folder`."""
-    import docker
-
-    return [
-        container.name
-        for container in docker.from_env().containers.list(all=True, ignore_removed=True)
-        if any(
-            mount.get("Source", "").startswith(str(folder)) for mount in container.attrs["Mounts"]
-        )
-    ]
-
-
 @pytest.mark.network
 @pytest.mark.docker
 @pytest.mark.parametrize("engine", ["sandbox", "docker"])
@@ -150,20 +126,49 @@ def test_while_the_analysis_runs(tiny: Cli, engine: str) -> None:
     (tiny.folder / "analysis.py").write_text(
         "import time\nprint('it runs', flush=True)\ntime.sleep(6000)  # e38\n"
     )
-    before = tree_digest(tiny.folder)
     argv = [*REPRO, "--engine", engine, "run"]
-    with terminal(argv, cwd=tiny.folder, env=tiny.env) as screen:
+    with watching(tiny) as watch, terminal(argv, cwd=tiny.folder, env=watch.env) as screen:
         screen.expect("it runs", 120)
         assert processes_over(tiny.folder)
         assert bool(containers_over(tiny.folder)) is (engine == "docker")
         screen.send(CTRL_C)
         assert screen.wait() == 130
+        watch.said(screen.text)
     assert "error: interrupted" in screen.text
-    assert "Traceback" not in screen.text
-    assert tree_digest(tiny.folder) == before
-    assert temporary(tiny.folder) == []
-    assert processes_over(tiny.folder) == []
-    assert containers_over(tiny.folder) == []
+
+
+@pytest.mark.network
+def test_while_an_index_hangs(tiny: Cli) -> None:
+    """apt's part is resolved; uv waits for an index that accepts and never answers."""
+    (tiny.folder / "requirements.in").write_text("demo\n")
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        settings = pip_settings(f"http://127.0.0.1:{index.getsockname()[1]}/simple/")
+        cli = replace(tiny, extra={**tiny.extra, **settings})
+        with watching(cli) as watch:
+            with terminal([*REPRO, "snapshot"], cwd=tiny.folder, env=watch.env) as screen:
+                screen.until(lambda: bool(select([index], [], [], 0)[0]), "connection")
+                screen.send(CTRL_C)
+                assert screen.wait() == 130
+            watch.said(screen.text)
+    assert "error: interrupted" in screen.text
+
+
+@pytest.mark.network
+def test_while_artifacts_are_fetched(world: World) -> None:
+    """Some are stored, one arrives byte by byte: what is there is whole, the rest is not."""
+    slow = world.deb("zlib1g")
+    world.server.replies[on_mirror(slow)] = Reply(body=world.content(slow), drip=0.2)
+    argv = [*REPRO, "build"]
+    with (
+        watching(world.cli) as watch,
+        terminal(argv, cwd=world.cli.folder, env=watch.env) as screen,
+    ):
+        screen.until(lambda: world.server.count(on_mirror(slow)) > 0, "request")
+        screen.send(CTRL_C)
+        assert screen.wait() == 130
+        watch.said(screen.text)
+    assert "error: interrupted" in screen.text
+    assert not world.store.has(slow.sha256)
 
 
 @pytest.mark.network
@@ -171,16 +176,13 @@ def test_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
     """The artifacts are there, no layer is: mmdebstrap and all its children are gone after."""
     cache = tmp_path / "cache"
     shutil.copytree(tiny.cache / "sha256", cache / "sha256", copy_function=os.link)
-    before = tree_digest(tiny.folder)
-    env = {**tiny.env, "REPRO_CACHE": str(cache)}
-    with terminal([*REPRO, "build"], cwd=tiny.folder, env=env) as screen:
-        screen.expect("bootstrapping", 120)
-        screen.send(CTRL_C)
-        assert screen.wait() == 130
+    with watching(replace(tiny, cache=cache)) as watch:
+        with terminal([*REPRO, "build"], cwd=tiny.folder, env=watch.env) as screen:
+            screen.expect("bootstrapping", 120)
+            screen.send(CTRL_C)
+            assert screen.wait() == 130
+        watch.said(screen.text)
     assert "error: interrupted" in screen.text
-    assert "Traceback" not in screen.text
-    assert tree_digest(tiny.folder) == before
-    assert temporary(cache) == []
     assert list(cache.glob("layers/*")) == []
 
 

@@ -19,7 +19,8 @@ from repro.engines.docker.engine import Docker
 from repro.errors import EngineError
 from repro.store.artifacts import Store
 from tests.host_image import host_image
-from tests.support import Cli, assert_refused
+from tests.support import Cli
+from tests.watch import faulted
 
 ANY_USER = 65534
 
@@ -188,8 +189,30 @@ def test_f46_context_is_honoured(folder: Path, dead_context: Path) -> None:
 
 
 @pytest.mark.network
-@pytest.mark.docker
-def test_f46_the_command_says_it(tiny: Cli, folder: Path) -> None:
-    dead = folder / "gone.sock"
-    answer = tiny("--engine", "docker", "verify", env={"DOCKER_HOST": f"unix://{dead}"})
-    assert_refused(answer, 5, str(dead), "DOCKER_HOST", "--engine sandbox")
+@pytest.mark.parametrize("fault", ["no socket", "dead", "nonsense", "context"])
+def test_f46_the_command_says_it(tiny: Cli, folder: Path, fault: str) -> None:
+    """The engine that was asked for is not replaced by another; the verdict is unknown."""
+    address = folder / "other.sock"
+    env = {"DOCKER_HOST": f"unix://{address}"}
+    says = [str(address), "--engine sandbox"]
+    with socket.socket(socket.AF_UNIX) as server:
+        if fault == "context":
+            write_context(folder / "docker", "desktop", f"unix://{address}")
+            env = {"DOCKER_CONFIG": str(folder / "docker"), "DOCKER_HOST": ""}
+            says.append("docker context 'desktop'")
+        elif fault != "no socket":
+            server.bind(str(address))
+        if fault == "nonsense":
+            server.listen()
+            threading.Thread(target=_reply_nonsense, args=(server,), daemon=True).start()
+        for command in ("verify", "run"):
+            faulted(tiny, "--engine", "docker", command, code=5, says=says, env=env)
+        if fault == "nonsense":
+            server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.network
+def test_f46_without_being_asked_for_docker_the_sandbox_serves(tiny: Cli, folder: Path) -> None:
+    env = {"DOCKER_HOST": f"unix://{folder}/gone.sock"}
+    answer = faulted(tiny, "verify", "--json", code=0, env=env)
+    assert answer.json()["engine"] == "sandbox"

@@ -7,7 +7,8 @@ import uuid
 
 import pytest
 
-from tests.support import Cli, assert_refused, tree_digest
+from tests.support import Cli
+from tests.watch import faulted
 
 STUBBORN = """\
 import os, signal, subprocess, sys, time
@@ -31,11 +32,8 @@ def test_the_limit_is_named_and_nothing_is_left(tiny: Cli, engine: str, command:
     config = tiny.folder / "repro.toml"
     config.write_text(config.read_text().replace('timeout = "60s"', 'timeout = "3s"'))
     (tiny.folder / "analysis.py").write_text(STUBBORN.replace("MARKER", marker))
-    before = tree_digest(tiny.folder)
-    answer = tiny("--engine", engine, command)
-    assert_refused(answer, 4, '[analysis] timeout = "3s"', "started", "log.txt")
-    assert tree_digest(tiny.folder) == before
-    assert list((tiny.folder / ".repro" / "tmp").iterdir()) == []
+    says = ['[analysis] timeout = "3s"', "started", "log.txt"]
+    faulted(tiny, "--engine", engine, command, code=4, says=says)
     listed = subprocess.run(
         ["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True
     )

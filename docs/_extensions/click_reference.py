@@ -15,6 +15,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+SHARED = "They may stand before or after the command's name.\n"
+
 
 def options(command: click.Command) -> list[click.Option]:
     """Those that help shows, without --help itself."""
@@ -57,11 +59,8 @@ class Commands(SphinxDirective):
         root = click.Context(group, info_name=group.name.replace("cli", "repro"))
         shared = {option.name: option for option in options(group)}
         program = str(root.info_name)
-        made: list[nodes.Node] = [
-            self.section(
-                "Options of all commands", "shared-options", listing(program, shared.values())
-            )
-        ]
+        text = [SHARED, *listing(program, shared.values())]
+        made: list[nodes.Node] = [self.section("Shared options", "shared-options", text)]
         for word in group.list_commands(root):
             command = group.get_command(root, word)
             context = click.Context(command, info_name=word, parent=root)

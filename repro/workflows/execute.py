@@ -186,6 +186,7 @@ def run_environment(project: Project, image: Image) -> tuple[tuple[str, str], ..
         "HOME": HOME,
         "LANG": "C.UTF-8",
         "MPLCONFIGDIR": f"{HOME}/.config/matplotlib",
+        "PWD": PROJECT,  # bubblewrap sets it in any case: so both engines have it
         "PYTHONHASHSEED": "0",
         "SOURCE_DATE_EPOCH": str(EPOCH),
         "TZ": "UTC",

@@ -94,6 +94,12 @@ def test_every_module_is_on_the_floor_plan() -> None:
     assert {module.room for module in MODULES} <= FLOORS.keys()
 
 
+def test_every_room_is_on_the_floor_plan_that_is_documented() -> None:
+    text = (ROOT / "docs" / "contributing" / "floor-plan.md").read_text()
+    rooms = {module.room for module in MODULES} - {"", "__main__"}
+    assert sorted(room for room in rooms if not re.search(rf"`{room}/?`", text)) == []
+
+
 def test_imports_run_strictly_downward() -> None:
     wrong = []
     for module in MODULES:

@@ -1,4 +1,11 @@
-"""In CI (REPRO_CI=1) a skipped test is a failure: everything that tests need is there."""
+"""What holds for all tests: no skips in CI (REPRO_CI=1), and how hard Hypothesis looks.
+
+HYPOTHESIS_PROFILE chooses a profile: `repro` (the default on a desk: other examples in every
+run, so that someone finds what CI does not), `ci` (the default in CI: one commit, one answer;
+a failure prints the blob that repeats it anywhere), `thorough` (twenty times as many examples:
+before a release, and after a change to a reader: `HYPOTHESIS_PROFILE=thorough pytest tests/unit
+-k properties`). What was found once stays in `tests/unit/data/corpus`, and is tried by all.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +15,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine makes examples slow, not wrong.
-settings.register_profile(
-    "repro", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+COMMON = settings(
+    deadline=None,
+    derandomize=False,  # Hypothesis itself switches it on where it sees a CI
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.load_profile("repro")
+settings.register_profile("repro", COMMON)
+settings.register_profile("ci", COMMON, derandomize=True, database=None)
+settings.register_profile("thorough", COMMON, max_examples=2000)
+settings.register_profile("middle", COMMON, max_examples=600)
+IN_CI = os.environ.get("REPRO_CI") == "1"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "repro"))
 
 
 class NoSkips:
@@ -47,5 +62,5 @@ class NoSkips:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Workers of pytest-xdist pass their reports on; only the session that started them judges.
-    if os.environ.get("REPRO_CI") == "1" and not hasattr(config, "workerinput"):
+    if IN_CI and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NoSkips(), "repro-no-skips")

@@ -11,10 +11,17 @@ from typing import BinaryIO
 
 from repro.errors import LockError
 from repro.files import CHUNK
-from repro.image.ustar import BLOCK, END, Member, encoded, header, padding
+from repro.image.ustar import BLOCK, END, MAX_DEVICE, Member, encoded, header, padding
+from repro.locks.names import said, shown
 
 CAPABILITY = "security.capability"
 """The only extended attribute that a layer keeps: what ping and the like need."""
+
+_MAX_ID = (1 << 32) - 2
+"""Linux's largest user or group number; the next one means "none"."""
+
+_DAMAGED = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
+"""What `tarfile` raises for headers that make no sense: its own error does not cover all."""
 
 _TYPES = {
     "file": b"0",
@@ -120,8 +127,8 @@ def canonical(source: BinaryIO, file: BinaryIO) -> None:
             entries = _collected(_members(tar))
             _require_end(source, tar)
             _write(file, _with_parents(_rerooted(entries, keep=_is_kept)))
-    except tarfile.TarError as error:
-        raise _damaged(str(error)) from error
+    except _DAMAGED as error:
+        raise _damaged(said(error)) from error
 
 
 def is_dropped(path: str, *, folder: bool = False) -> bool:
@@ -140,7 +147,7 @@ def _normal(path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if path.startswith("/") or ".." in parts or "\0" in path:
         raise LockError(
-            f"layer: {path!r} is not a path inside the layer",
+            f"layer: {shown(path)} is not a path inside the layer",
             hint="the artifact that holds it is not to be trusted; lock another one",
         )
     return "/".join(parts)
@@ -151,7 +158,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[Entry]:
     for member in tar:
         kind = _KINDS.get(member.type)
         if kind is None:
-            raise LockError(f"layer: {member.name!r} has the unknown tar type {member.type!r}")
+            raise _damaged(f"{shown(member.name)} has the unknown type {member.type!r}")
         capability = member.pax_headers.get(f"SCHILY.xattr.{CAPABILITY}")
         yield Entry(
             path=member.name,
@@ -201,7 +208,7 @@ def _collected(entries: Iterable[Entry]) -> dict[str, Entry]:
         other = found.setdefault(entry.path, entry)
         if other is not entry and not _equal(other, entry):
             raise LockError(
-                f"layer: two different entries for {entry.path!r} "
+                f"layer: two different entries for {shown(entry.path)} "
                 f"({_described(other)}; {_described(entry)})",
                 hint="two packages write the same path; lock one of them only",
             )
@@ -210,15 +217,39 @@ def _collected(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 def _checked(entry: Entry) -> Entry:
     if entry.kind not in _TYPES:
-        raise LockError(f"layer: {entry.path!r} has the unknown kind {entry.kind!r}")
+        raise _unsayable(entry, f"has the unknown kind {shown(entry.kind)}")
     if other := [name for name, _ in entry.xattrs if name != CAPABILITY]:
-        raise LockError(f"layer: {entry.path!r}: extended attribute {other[0]} cannot be kept")
+        raise _unsayable(entry, f"extended attribute {shown(other[0])} cannot be kept")
     if entry.kind == "char" and entry.major == entry.minor == 0:
         # in an overlay this device *is* the deletion of the name
-        raise LockError(f"layer: {entry.path!r} is an overlay's whiteout, not a file")
+        raise _unsayable(entry, "is an overlay's whiteout, not a file")
+    for what, number, most in (
+        ("owner", entry.uid, _MAX_ID), ("group", entry.gid, _MAX_ID),
+        ("device", entry.major, MAX_DEVICE), ("device", entry.minor, MAX_DEVICE),
+    ):  # fmt: skip
+        if not 0 <= number <= most:
+            raise _unsayable(entry, f"its {what} cannot be {number if number < 0 else 'so large'}")
+    if entry.kind == "symlink" and ("\0" in entry.link or not entry.link):
+        raise _unsayable(entry, f"no link can say {shown(entry.link)}")
+    for text in (entry.path, entry.link, *(value for _, value in entry.xattrs)):
+        _require_encodable(text, entry)
     link = _normal(entry.link) if entry.kind == "hardlink" else entry.link
     mode = 0o777 if entry.kind == "symlink" else entry.mode & 0o7777  # Linux gives links no mode
     return replace(entry, path=_normal(entry.path), link=link, mode=mode)
+
+
+def _require_encodable(text: str, entry: Entry) -> None:
+    try:
+        encoded(text)
+    except UnicodeEncodeError:
+        raise _unsayable(entry, f"no file system's name holds {shown(text)}") from None
+
+
+def _unsayable(entry: Entry, what: str) -> LockError:
+    return LockError(
+        f"layer: {shown(entry.path)}: {what}",
+        hint="the artifact that holds it is not to be trusted; lock another one",
+    )
 
 
 def _described(entry: Entry) -> str:
@@ -271,7 +302,8 @@ def _root(path: str, entries: dict[str, Entry]) -> str:
         target = entries[target].link
     if target not in entries or target in seen or entries[target].kind == "dir":
         raise LockError(
-            f"layer: {path!r} is a hard link to {target!r}, which is no file of the layer",
+            f"layer: {shown(path)} is a hard link to {shown(target)}, "
+            "which is no file of the layer",
             hint="the artifact that holds it is damaged; lock another one",
         )
     return target
@@ -286,7 +318,7 @@ def _with_parents(entries: dict[str, Entry]) -> list[Entry]:
             known = whole.setdefault(parent, Entry(path=parent, mode=0o755, kind="dir"))
             if known.kind != "dir":
                 raise LockError(
-                    f"layer: {path!r} lies below {parent!r}, which is a {known.kind}",
+                    f"layer: {shown(path)} lies below {shown(parent)}, which is a {known.kind}",
                     hint="two packages disagree about that path; lock one of them only",
                 )
             parent = parent.rpartition("/")[0]
@@ -327,7 +359,7 @@ def _write_content(file: BinaryIO, entry: Entry) -> None:
                 file.write(chunk)
         if written != entry.size:
             raise LockError(
-                f"layer: {entry.path!r} has {written} bytes where its entry says {entry.size}",
+                f"layer: {shown(entry.path)} has {written} bytes where its entry says {entry.size}",
                 hint="it changed while it was read, or its artifact is damaged; run again",
             )
     file.write(padding(entry.length))

@@ -18,6 +18,9 @@ END = bytes(2 * BLOCK)
 _NAME = 100
 _MAX_NUMBER = 0o7777777
 _MAX_SIZE = 0o77777777777
+MAX_DEVICE = _MAX_NUMBER
+"""Largest major or minor number: PAX has no record for them; Linux's have at most 20 bits."""
+
 _XATTR = "SCHILY.xattr."
 
 

@@ -124,10 +124,13 @@ def from_fields(fields: Mapping[str, str], *, archive: str, where: str) -> Deb:
     `fields` are that stanza's; those that are not needed to install it are left out. Raises
     LockError when what is kept is not what a lock may hold.
     """
-    kept = {
-        name: " ".join(fields[name].split()) for name in (*_REQUIRED, *FIELDS) if name in fields
-    } | {ARCHIVE_FIELD: archive}
-    return _deb(_Stanza(where=where, start=0, fields=kept, lines={}))
+    said = {name: " ".join(fields.get(name, "").split()) for name in (*_REQUIRED, *FIELDS)}
+    kept = {name: value for name, value in said.items() if value} | {ARCHIVE_FIELD: archive}
+    stanza = _Stanza(where=where, start=0, fields=kept, lines={})
+    for name, value in kept.items():
+        if not value.isprintable():  # no lock could be read that holds it
+            raise stanza.error(f"{name} holds a control character: {names.shown(value)}")
+    return _deb(stanza)
 
 
 def _order(deb: Deb) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.locks import toml
+from repro.locks.names import relative_path, shown
 from repro.models.baseline import Baseline
 from repro.models.execution import Cpu, Ending, Execution, FileDigest, Run
 from repro.models.image import ImageRecord
@@ -128,12 +129,10 @@ def parse_baseline(data: bytes, *, where: str, folder: Path) -> Baseline:
 
 
 def _ending(table: toml.Table) -> Ending:
-    from repro.errors import LockError
-
-    try:
-        return Ending(table.text("ending"))
-    except ValueError as error:
-        raise LockError(f"{table.where}: {error}", hint=table.hint) from None
+    said = table.text("ending")
+    if said not in [ending.value for ending in Ending]:
+        raise table.refuse("ending", f"cannot be {shown(said)}")
+    return Ending(said)
 
 
 def _cpu(cpu: Cpu) -> dict[str, Any]:
@@ -151,17 +150,15 @@ def _digests(files: tuple[FileDigest, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _read_digests(table: toml.Table, key: str) -> tuple[FileDigest, ...]:
-    from repro.errors import LockError
-    from repro.locks.names import relative_path
+def _path(text: str, where: str) -> str:
+    return relative_path(text, where, printable=False)
 
-    return tuple(
-        FileDigest(
-            path=relative_path(
-                item.text("path"), where=item.where, error=LockError, printable=False
-            ),
-            size=item.number("size"),
-            sha256=item.sha256("sha256"),
-        )
-        for item in table.tables(key)
-    )
+
+def _read_digests(table: toml.Table, key: str) -> tuple[FileDigest, ...]:
+    found: dict[str, FileDigest] = {}
+    for item in table.tables(key):
+        path = item.named("path", _path)
+        if path in found:  # else one of the two digests would go unchecked
+            raise item.refuse("path", f"{shown(path)} is listed twice")
+        found[path] = FileDigest(path=path, size=item.number("size"), sha256=item.sha256("sha256"))
+    return tuple(found.values())

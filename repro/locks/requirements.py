@@ -18,8 +18,10 @@ from repro.models.lock import PipArtifact
 
 HINT = "run: repro snapshot"
 
+_LONGEST = 2 * names.LONGEST_NAME + 4
+
 _PIN = re.compile(r"([^\s=<>!~;@\[\]#-][^\s=<>!~;@\[\]#]*)==(\S+) \\", re.ASCII)
-_HASH = re.compile(r"    --hash=([a-z0-9_]+):(\S+?)( \\)?", re.ASCII)
+_HASH = re.compile(r"    --hash=([a-z0-9_]{1,20}):(\S+?)( \\)?", re.ASCII)
 
 _WRONG = tuple(
     (re.compile(pattern), what)
@@ -80,14 +82,17 @@ def parse(text: str, *, where: str) -> tuple[PinnedHash, ...]:
 
 def _parse_pin(lines: list[str], number: int, where: str) -> PinnedHash:
     line = lines[number]
+    if len(line) > _LONGEST:
+        raise _error(where, number + 1, f"a line of more than {_LONGEST} characters")
     found = _PIN.fullmatch(line)
     if found is None:
         raise _error(where, number + 1, _what_is_wrong(line))
     name, version = found.groups()
+    place = f"{where}:{number + 1}"
     try:
-        normal = (names.python_name(name, ""), names.python_version(version, ""))
+        normal = names.python_name(name, place), names.python_version(version, f"{place}: {name}")
     except LockError as error:
-        raise _error(where, number + 1, f"{name}{error.message}") from error
+        raise LockError(error.message, hint=HINT) from None
     if normal != (name, version):
         raise _error(where, number + 1, f"{name}: {version} is not in normalised form")
     if number + 1 == len(lines) or lines[number + 1].lstrip()[:7] != "--hash=":
@@ -98,6 +103,8 @@ def _parse_pin(lines: list[str], number: int, where: str) -> PinnedHash:
 
 
 def _parse_hash(line: str, number: int, name: str, where: str) -> str:
+    if len(line) > _LONGEST:
+        raise _error(where, number, f"{name}: a line of more than {_LONGEST} characters")
     found = _HASH.fullmatch(line)
     if found is None:
         raise _error(where, number, f"{name}: {names.shown(line)} is not a hash line")
@@ -114,7 +121,7 @@ def _parse_hash(line: str, number: int, name: str, where: str) -> str:
 
 def _what_is_wrong(line: str) -> str:
     """Say why a line is no pin, beginning with the package's name where it has one."""
-    found = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line)
+    found = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,79})", line)
     begins = f"{found[1]}: " if found else ""
     what = next(what for pattern, what in _WRONG if pattern.search(line))
     return begins + what.format(line=names.shown(line))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from repro.errors import LockError
-from repro.locks import toml
+from repro.locks import names, toml
 from repro.models.lock import (
     Deb,
     Lock,
@@ -108,25 +109,22 @@ def _artifact(artifact: PipArtifact) -> dict[str, Any]:
 
 def parse(data: bytes, *, where: str) -> Seal:
     """Read `repro.lock`. Raises LockError naming the value."""
-    from repro.locks.names import interpreter, suite
-
     table = toml.read(data, where=where)
     table.only(
         "schema", "needs", "platform", "suite", "python", "system-site-packages",
         "allow-overlap", "inputs", "locks", "pip", "provenance",
     )  # fmt: skip
     pip = tuple(_read_artifact(item) for item in table.tables("pip"))
-    names = [item.name for item in pip]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(item.name for item in pip).items():
+        if count > 1:
             raise LockError(f"{where}: pip: {name} is listed twice", hint=toml.HINT)
     locks = table.pairs("locks")
     if {name for name, _ in locks} != {APT_LOCK, PIP_LOCK}:  # else one would go unchecked
         raise LockError(f"{where}: locks must name {APT_LOCK} and {PIP_LOCK}", hint=toml.HINT)
     return Seal(
         platform=table.text("platform"),
-        suite=suite(table.text("suite"), f"{where}: suite", LockError),
-        python=interpreter(table.text("python"), f"{where}: python", LockError),
+        suite=table.named("suite", names.suite),
+        python=table.named("python", names.interpreter),
         system_site_packages=table.flag("system-site-packages"),
         allow_overlap=table.texts("allow-overlap"),
         inputs=table.pairs("inputs"),
@@ -143,22 +141,20 @@ def parse(data: bytes, *, where: str) -> Seal:
 
 
 def _read_artifact(table: toml.Table) -> PipArtifact:
-    from repro.locks.names import file_name, python_name, python_version, single_line
-
     build = None
     if "build" in table.values:
         inner = table.table("build")
         build = SourceBuild(
-            wheel=file_name(inner.text("wheel"), where=inner.where, error=LockError),
+            wheel=inner.named("wheel", names.file_name),
             sha256=inner.sha256("sha256"),
             requires=tuple(_read_artifact(item) for item in inner.tables("requires")),
         )
     return PipArtifact(
-        name=python_name(table.text("name"), where=table.where, error=LockError),
-        version=python_version(table.text("version"), where=table.where, error=LockError),
-        filename=file_name(table.text("filename"), where=table.where, error=LockError),
+        name=table.named("name", names.python_name),
+        version=table.named("version", names.python_version),
+        filename=table.named("filename", names.file_name),
         size=table.number("size"),
         sha256=table.sha256("sha256"),
-        index=single_line(table.text("index"), where=table.where, error=LockError),
+        index=table.named("index", names.single_line),
         build=build,
     )

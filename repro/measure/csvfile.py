@@ -27,8 +27,9 @@ def rows(source: Source, *, delimiter: str = ",") -> Iterator[tuple[int, list[st
             if cells:
                 yield line, cells
             line = reader.line_num + 1
-    except csv.Error as error:
-        raise source.error_at_line(str(error), line) from None
+    except csv.Error as error:  # its message may hold the delimiter, a tab
+        said = str(error).encode("unicode_escape").decode()
+        raise source.error_at_line(said, line) from None
 
 
 def read_metrics_csv(source: Source) -> tuple[Metric, ...]:

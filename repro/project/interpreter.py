@@ -149,13 +149,13 @@ def _checked(choice: Interpreter, requires: Asked | None) -> Interpreter:
 
 def _allows(requires: Asked, minor: str) -> bool:
     """Whether some patch release of this Python fits: the suite decides which it is."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
     try:
         specifier = SpecifierSet(requires.value)
-    except InvalidSpecifier:
+        return any(specifier.contains(f"{minor}.{patch}") for patch in range(40))
+    except ValueError:  # InvalidSpecifier, and numbers of more than 4,300 digits
         raise UsageError(
             f"{requires.where}: {shown(requires.value)} is no version specifier",
             hint='write for example ">=3.9"',
         ) from None
-    return any(specifier.contains(f"{minor}.{patch}") for patch in range(40))

@@ -203,19 +203,20 @@ def requirement_line(text: str, where: str) -> str:
         )
     try:
         parsed = Requirement(text)
+        specifier = str(parsed.specifier)  # Python prints no number of more than 4,300 digits
     except (InvalidRequirement, RecursionError, ValueError) as error:
         said = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
         raise UsageError(
             f"{where}: {shown(text)} is not a requirement: {said}",
             hint="write it as name==version; one requirement a line",
         ) from None
-    for specifier in parsed.specifier:
-        if specifier.operator == "===":
-            _arbitrary_version(specifier.version, where)
+    for clause in parsed.specifier:
+        if clause.operator == "===":
+            _arbitrary_version(clause.version, where)
     name = canonicalize_name(parsed.name)
-    extras = ",".join(sorted(canonicalize_name(extra) for extra in parsed.extras))
+    extras = ",".join(sorted({canonicalize_name(extra) for extra in parsed.extras}))
     marker = f"; {parsed.marker}" if parsed.marker else ""
-    return f"{name}{f'[{extras}]' if extras else ''}{parsed.specifier}{marker}"
+    return f"{name}{f'[{extras}]' if extras else ''}{specifier}{marker}"
 
 
 def _arbitrary_version(version: str, where: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from repro.errors import UsageError
 from repro.locks.names import shown, single_line
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_BARE = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
 _DURATION = re.compile(r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?P<unit>s|m|h|d)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)

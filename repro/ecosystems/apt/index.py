@@ -16,6 +16,7 @@ from repro.ecosystems.apt.sources import KEYRING
 from repro.errors import LockError
 from repro.files import local_errors
 from repro.locks.apt import from_fields
+from repro.locks.names import said
 from repro.models.lock import Deb, Provenance
 from repro.process import Done, run, which
 
@@ -23,6 +24,7 @@ _SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
 _NAMES = re.compile(rb"^(?:Package: (\S+)|Provides: (.+))$", re.MULTILINE)
 _CANDIDATE = re.compile(r"^  Candidate: (\S+)$", re.MULTILINE)
 _VALID = re.compile(r"^\[GNUPG:\] VALIDSIG .*?([0-9A-F]{40})\s*$", re.MULTILINE)
+_TARGET = ("Filename", "Release", "Repo-URI")
 _DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
 
 
@@ -46,10 +48,15 @@ def parse_targets(text: str) -> tuple[Target, ...]:
         fields = fields_of(paragraph)
         if fields.get("Origin") == LOCAL_ORIGIN or fields.get("Repo-URI", "").startswith("copy:"):
             continue
-        base = redact(fields.get("Repo-URI", "an unknown source"))
+        base = said(redact(fields.get("Repo-URI", "an unknown source")))
         if fields.get("Trusted") != "yes":
             raise LockError(
                 f"{base}: apt does not trust this index", hint="mend apt's sources: Signed-By"
+            )
+        if missing := [name for name in _TARGET if name not in fields]:
+            raise LockError(
+                f"{base}: apt says no {', '.join(missing)} of this index",
+                hint="remove the apt folder of the cache and run again",
             )
         if fields.get("Origin") != "Debian":
             raise LockError(
@@ -167,10 +174,13 @@ def release_date(text: str) -> str:
     """Return a Release file's date as `YYYY-MM-DDThh:mm:ssZ`. Raises LockError without one."""
     match = _DATE.search(text)
     try:
-        moment = parsedate_to_datetime(match[1] if match else "")
-    except ValueError:
-        raise LockError("the archive's Release file has no date") from None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = parsedate_to_datetime(match[1] if match else "").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise LockError(
+            "the archive's Release file has no date",
+            hint="remove the apt folder of the cache and run again",
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _checked(done: Done) -> Done:

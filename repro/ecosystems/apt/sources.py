@@ -226,12 +226,21 @@ def _usable(
         return
     for uri in uris:
         base = uri.rstrip("/")
-        scheme = urlsplit(base).scheme
+        scheme = _scheme(base)
         archive = base.rpartition("/")[2]
         if scheme == "mirror+file":
             yield from _mirror_list(Path(urlsplit(base).path), signed_by)
         elif archive in ARCHIVES and scheme in ("http", "https", "file"):
             yield Mirror(archive=archive, base=base, signed_by=_keys(signed_by))
+
+
+def _scheme(address: str) -> str:
+    """Return an address's scheme; empty where apt could not use it either."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme if parts.port != 0 else ""
+    except ValueError:  # half an IPv6 address, a port that is no number
+        return ""
 
 
 def _mirror_list(path: Path, signed_by: str) -> Iterator[Mirror]:

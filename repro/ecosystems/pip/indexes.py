@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from repro.addresses import redact
 from repro.errors import UsageError
+from repro.locks.names import said
 from repro.models.project import Sources
 
 DEFAULT = "default"
@@ -110,6 +111,13 @@ def effective(
     environ = os.environ if environ is None else environ
     home = home or Path.home()
     of_uv, of_pip = _uv(environ, home), _pip(environ, home)
+    for address in _addresses(of_uv, of_pip):
+        try:
+            _usable(address)
+        except ValueError as error:
+            raise UsageError(
+                f"PIP_* or UV_* in the environment: {error}", hint="see: env | grep -E '^(PIP|UV)_'"
+            ) from None
     chosen = of_uv or of_pip
     aliases = dict(sources.indexes)
     known = list(_addresses(of_uv, of_pip))
@@ -267,6 +275,9 @@ def _pip_file(data: bytes) -> dict[str, str]:
     for section in ("global", "download", "install"):  # a command's own section wins
         if parser.has_section(section):
             found |= {key.replace("_", "-"): value for key, value in parser.items(section) if value}
+    for name in ("index-url", "extra-index-url", "find-links"):
+        for word in found.get(name, "").split():
+            _usable(word)
     return found
 
 
@@ -309,7 +320,29 @@ def _uv(environ: Mapping[str, str], home: Path) -> _Configured:
 def _uv_file(data: bytes) -> dict[str, Any]:
     values = tomllib.loads(data.decode())
     inner = values.get("pip", {})
-    return values | (inner if isinstance(inner, dict) else {})
+    values |= inner if isinstance(inner, dict) else {}
+    for key in ("index-url", "index-strategy"):
+        _usable(values.get(key, ""))
+    for key in ("extra-index-url", "find-links", "index"):
+        if not isinstance(values.get(key, []), list):
+            raise ValueError(f"{key} is no list")
+    for address in (*values.get("extra-index-url", []), *values.get("find-links", [])):
+        _usable(address)
+    for item in values.get("index", []):
+        if not isinstance(item, dict) or "url" not in item:
+            raise ValueError("an index is no table with a url")
+        _usable(item["url"])
+        _usable(item.get("name", ""))
+    return values
+
+
+def _usable(text: object) -> None:
+    """Raise ValueError, which does not show it, for what is no address, path or word."""
+    try:
+        if not isinstance(text, str) or "\0" in text or urlsplit(text).port == 0:
+            raise ValueError
+    except ValueError:
+        raise ValueError("an address or a name in it is malformed (not shown)") from None
 
 
 def _split_name(word: str) -> tuple[str, str]:
@@ -325,7 +358,7 @@ def _alias(name: str) -> str:
 def _read(path: Path, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
     try:
         return parse(path.read_bytes())
-    except (OSError, ValueError, configparser.Error) as error:
+    except (OSError, ValueError, RecursionError, configparser.Error) as error:
         raise UsageError(
-            f"{path}: cannot be read: {redact(str(error))}", hint="mend it, or move it away"
+            f"{path}: cannot be read: {said(redact(str(error)))}", hint="mend it, or move it away"
         ) from None

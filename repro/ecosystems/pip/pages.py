@@ -54,9 +54,11 @@ def project_of(filename: str) -> tuple[str, str] | None:
             name, version, _, _ = parse_wheel_filename(filename)
         else:
             name, version = parse_sdist_filename(filename)
+        return name, str(version)
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None
-    return name, str(version)
+    except ValueError:  # a number of more than 4,300 digits
+        return None
 
 
 def parse_page(data: bytes, kind: str, *, base: str, index: str) -> tuple[ListedFile, ...]:

@@ -24,6 +24,7 @@ from repro.ecosystems.pip.request import (
 )
 from repro.errors import NetworkError, ReproError, UsageError
 from repro.files import make_folder, scratch, write_atomic
+from repro.locks.names import shown
 from repro.models.execution import PROJECT
 from repro.store.fetch import Fetcher
 
@@ -111,7 +112,7 @@ def parse(text: str) -> tuple[tuple[str, str], ...]:
             pin = None
         if pin is None or pin.operator != "==":
             raise UsageError(
-                f"{line}: is not a pinned release of an index",
+                f"{shown(line)} is not a pinned release of an index",
                 hint="require a released version, or vendor it into the project",
             )
         found[canonicalize_name(requirement.name)] = version

@@ -30,6 +30,12 @@ LEGACY = ("setuptools>=40.8.0", "wheel")
 """What a project without `[build-system]` builds with (PEP 518)."""
 
 _LIMIT = 1 << 20
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, tarfile.TarError, OSError, ValueError
+)  # fmt: skip
+"""What the standard library's readers raise for damaged archives and declarations."""
+
+_ANOTHER = "lock another version of it: repro snapshot --upgrade"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,24 +59,21 @@ def build_requirements(sdist: PipArtifact, store: Store) -> tuple[str, ...] | No
         if "requires" not in table:
             return None
         return tuple(sorted(_requirement(line, where) for line in table["requires"]))
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-    ) as error:
-        raise LockError(f"{where}: {error}", hint="lock another version of it") from error
+    except _UNREADABLE as error:
+        raise LockError(f"{where}: {names.said(error)}", hint=_ANOTHER) from error
     except (AttributeError, TypeError) as error:
-        raise LockError(f"{where}: [build-system] requires is no list of text") from error
+        raise LockError(
+            f"{where}: [build-system] requires is no list of text", hint=_ANOTHER
+        ) from error
 
 
 def _requirement(line: str, where: str) -> str:
     try:
         requirement = Requirement(names.single_line(line, where))
     except InvalidRequirement as error:
-        raise LockError(f"{where}: {names.shown(line)}: {error}") from error
+        raise LockError(
+            f"{where}: {names.shown(line)}: {names.said(error)}", hint=_ANOTHER
+        ) from error
     if requirement.url:
         raise UsageError(
             f"{where}: builds with {requirement.name} from an address, not from an index",

@@ -25,7 +25,7 @@ def best(files: Iterable[ListedFile], tags: Sequence[Tag]) -> ListedFile | None:
         if file.filename.endswith(".whl"):
             try:
                 _, _, build, offered = parse_wheel_filename(file.filename)
-            except InvalidWheelFilename:
+            except (InvalidWheelFilename, ValueError):  # ValueError: numbers without end
                 continue
             ranks = [rank[tag] for tag in offered if tag in rank]
             if ranks:

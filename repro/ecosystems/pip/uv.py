@@ -29,6 +29,7 @@ from repro.ecosystems.pip.request import (
 from repro.ecosystems.pip.tags import Target
 from repro.errors import NetworkError, ReproError, UsageError
 from repro.files import scratch, write_atomic
+from repro.locks import names
 from repro.process import run
 
 OUTPUT = "pylock.toml"
@@ -161,8 +162,11 @@ def parse(text: str, indexes: Indexes) -> tuple[Package, ...]:
     try:
         entries = tomllib.loads(text).get("packages", [])
         return tuple(sorted((_package(e, indexes) for e in entries), key=lambda p: p.name))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"uv wrote a pylock.toml that cannot be read: {error!r}") from error
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"uv wrote a pylock.toml that cannot be read: {names.said(error)}",
+            hint="repro was tested with the versions of uv that it requires; reinstall it",
+        ) from error
 
 
 def _package(entry: Mapping[str, Any], indexes: Indexes) -> Package:

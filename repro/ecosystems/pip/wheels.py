@@ -91,10 +91,10 @@ def _said(error: Exception) -> str:
     if isinstance(issues, list) and issues:
         more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
         issue = re.sub(r"^In [^,]*, ", "", str(issues[0]))  # the file's name, once more
-        return f"its RECORD and its members do not agree: {issue[:300]}{more}"
+        return f"its RECORD and its members do not agree: {names.said(issue)}{more}"
     if isinstance(error, AssertionError):
         return "entry_points.txt holds what is no `name = module:attribute`"
-    return f"{str(error)[:300] or type(error).__name__}"
+    return names.said(error)
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def _duplicate(draw: st.DrawFn, data: bytes) -> bytes:
 
 def _insert(draw: st.DrawFn, data: bytes) -> bytes:
     at = _places(draw, data)[0]
-    return data[:at] + draw(st.sampled_from(TOKENS)) + data[at:]
+    return data[:at] + bytes(draw(st.sampled_from(TOKENS))) + data[at:]
 
 
 def _replace(draw: st.DrawFn, data: bytes) -> bytes:
@@ -100,7 +100,7 @@ def _replace(draw: st.DrawFn, data: bytes) -> bytes:
     words: list[re.Match[bytes]] = [*re.finditer(rb'"[^"\n]*"|[^\s"=:,\[\]{}]+', data)]
     if not words:
         return data
-    word = words[draw(st.integers(0, len(words) - 1))]
+    word: re.Match[bytes] = words[draw(st.integers(0, len(words) - 1))]
     new: bytes = draw(st.sampled_from(TOKENS))
     return data[: word.start()] + new + data[word.end() :]
 
@@ -109,7 +109,7 @@ def _renumber(draw: st.DrawFn, data: bytes) -> bytes:
     numbers = [*_NUMBER.finditer(data)]
     if not numbers:
         return data
-    number = numbers[draw(st.integers(0, len(numbers) - 1))]
+    number: re.Match[bytes] = numbers[draw(st.integers(0, len(numbers) - 1))]
     new: bytes = draw(st.sampled_from(NUMBERS))
     return data[: number.start()] + new + data[number.end() :]
 

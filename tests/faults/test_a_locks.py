@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.locks import seal
-from tests.support import Cli, assert_refused
+from tests.support import TINY_CONFIG, Cli, assert_refused
 from tests.watch import faulted, watching
 
 LOCKS = Path("lockfiles/linux-amd64")
 COMMANDS = (["status"], ["build"], ["run"], ["verify"], ["accept", "--reason", "x"])
 
 
-def edit(cli: Cli, name: str, old: str, new: str, *, reseal: bool = False) -> None:
+New = str | Callable[[re.Match[str]], str]
+
+
+def edit(cli: Cli, name: str, old: str, new: New, *, reseal: bool = False) -> None:
     path = cli.folder / LOCKS / name
     text = path.read_text()
     changed = re.sub(old, new, text, count=1, flags=re.MULTILINE)
@@ -41,7 +47,7 @@ def test_a01_flipped_digest(tiny: Cli) -> None:
     """The seal notices: expected and actual are shown, before any build."""
     path = tiny.folder / LOCKS / "apt.lock"
     sealed = seal.digest(path.read_bytes())
-    edit(tiny, "apt.lock", r"^SHA256: (.)", lambda m: "SHA256: " + ("1" if m[1] == "0" else "0"))  # type: ignore[arg-type]
+    edit(tiny, "apt.lock", r"^SHA256: (.)", lambda m: "SHA256: " + ("1" if m[1] == "0" else "0"))
     refused_everywhere(tiny, "edited", "apt.lock", sealed, seal.digest(path.read_bytes()))
 
 
@@ -102,10 +108,59 @@ def test_a05_package_missing(tiny: Cli) -> None:
     refused_everywhere(tiny, "edited", "apt.lock")
 
 
+@pytest.fixture
+def wheel(locked_project: Path, cache: Path, tmp_path: Path) -> Cli:
+    """A copy of the project that is locked to one wheel, `demo` 1.0."""
+    shutil.copytree(locked_project, tmp_path / "wheel", symlinks=True)
+    return Cli(cache=cache, folder=tmp_path / "wheel")
+
+
+PIP_EDITS: dict[str, tuple[str, New, str]] = {
+    "a01 digit": (r"sha256:(.)", lambda m: f"sha256:{'1' if m[1] == '0' else '0'}", "disagree"),
+    "a02 removed": (r" \\\n    --hash=.*$", "", "no hash"),
+    "a03 weak": (r"sha256:.*$", "md5:" + "0" * 32, "md5"),
+    "a04 file": (r"^demo==1.0", "demo @ file:///etc/passwd", ""),
+    "a04 parent": (r"^demo==1.0", "../demo", ""),
+    "a04 scheme": (r"^demo==1.0", "demo @ https://me:hunter2@example.org/demo.whl", ""),
+    "a04 option": (r"^demo==1.0", "--index-url https://example.org/simple", ""),
+    "a05 missing": (r"^demo==1.0 \\\n.*\n", "", "demo"),
+}
+
+
 @pytest.mark.network
-def test_a06_inputs_changed(tiny: Cli) -> None:
+@pytest.mark.parametrize("sealed", [False, True], ids=["edited", "sealed anew"])
+@pytest.mark.parametrize("name", PIP_EDITS)
+def test_a01_to_a05_requirements_txt(wheel: Cli, name: str, sealed: bool) -> None:
+    """One command each: that every command asks for a fresh lock is shown above."""
+    old, new, says = PIP_EDITS[name]
+    edit(wheel, "requirements.txt", old, new, reseal=sealed)
+    cli = replace(wheel, secrets=("hunter2",))
+    said = ["requirements.txt", says] if sealed else ["edited", "requirements.txt"]
+    faulted(cli, "build", code=3, says=said)
+
+
+@pytest.mark.network
+def test_a06_an_input_that_came(tiny: Cli) -> None:
     (tiny.folder / "apt.txt").write_text("libgomp1\n")
     refused_everywhere(tiny, "stale", "apt.txt", "repro snapshot")
+
+
+TRIXIE = TINY_CONFIG.replace('"bookworm"', '"trixie"').replace('"3.11"', '"3.13"')
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("requirements.in", "demo\nsix\n", "requirements.in"),
+        ("requirements.in", "", "requirements.in"),
+        ("repro.toml", TRIXIE, "environment.python"),
+        ("repro.toml", TRIXIE, "environment.suite"),
+    ],
+)
+def test_a06_inputs_changed(wheel: Cli, name: str, text: str, says: str) -> None:
+    (wheel.folder / name).write_text(text)
+    faulted(wheel, "build", code=3, says=["stale", says, "repro snapshot"])
 
 
 @pytest.mark.network
@@ -119,6 +174,23 @@ def test_a06_a_comment_or_a_tolerance_makes_nothing_stale(tiny: Cli) -> None:
 def test_a07_newer_schema(tiny: Cli) -> None:
     edit(tiny, "repro.lock", r"^schema = 1\nneeds = .*$", 'schema = 2\nneeds = "9.1"')
     refused_everywhere(tiny, "repro.lock", "needs repro >= 9.1")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("lockfiles/linux-amd64/image.toml", "build"),
+        ("baseline/linux-amd64/seal.toml", "verify"),
+    ],
+)
+def test_a07_newer_schema_of_a_record(tiny: Cli, name: str, command: str) -> None:
+    path = tiny.folder / name
+    text = path.read_text()
+    newer = re.sub(r"^schema = 1\nneeds = .*$", 'schema = 2\nneeds = "9.1"', text, flags=re.M)
+    assert newer != text
+    path.write_text(newer)
+    faulted(tiny, command, code=3, says=[name, "needs repro >= 9.1"])
 
 
 @pytest.mark.network

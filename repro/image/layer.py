@@ -124,7 +124,7 @@ def canonical(source: BinaryIO, file: BinaryIO) -> None:
     """
     try:
         with tarfile.open(fileobj=source, mode="r:") as tar:
-            entries = _collected(_members(tar))
+            entries = _collected(entries_of(tar))
             _require_end(source, tar)
             _write(file, _with_parents(_rerooted(entries, keep=_is_kept)))
     except _DAMAGED as error:
@@ -153,8 +153,8 @@ def _normal(path: str) -> str:
     return "/".join(parts)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[Entry]:
-    """Entries of a tar, their content read when asked for."""
+def entries_of(tar: tarfile.TarFile) -> Iterator[Entry]:
+    """Yield what a tar holds, its content read when asked for. Raises LockError."""
     for member in tar:
         kind = _KINDS.get(member.type)
         if kind is None:

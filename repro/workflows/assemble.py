@@ -28,7 +28,11 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     store = tools.store
     base = base_recipe(lock, tools)
     builder = Builder(
-        engine=tools.build_engine, image=cache(lambda: base_image(project, lock, tools))
+        engine=tools.build_engine,
+        image=cache(lambda: base_image(project, lock, tools)),
+        compiler=cache(lambda: _compiler_image(lock, tools))
+        if _beside(lock, base, tools)
+        else None,
     )
     recipes = (base, *pip_recipes(lock, store, builder))
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
@@ -40,7 +44,7 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
                 if (lost := _lost(store, missing, error)) is not None:
                     raise lost from error
                 raise
-            _make(missing, base, tools)
+            _make(missing, base, lock, tools, beside=builder.compiler is not None)
     layers = [_require(store, recipe) for recipe in recipes]
     return _image(lock, tuple(layers)), len(missing)
 
@@ -91,6 +95,29 @@ def base_image(project: Project, lock: Lock, tools: Tools) -> Image:
     return image
 
 
+def _beside(lock: Lock, base: LayerRecipe, tools: Tools) -> bool:
+    """Whether the other layers need not wait for the base: the locked interpreter compiles alone.
+
+    A source distribution is built in the base. A daemon would keep the image of the interpreter.
+    """
+    if not lock.pip or any(item.build for item in lock.pip):
+        return False
+    return tools.store.layer(base.key) is None and tools.build_engine().name == "sandbox"
+
+
+def _compiler_image(lock: Lock, tools: Tools) -> Image:
+    """The image of the locked interpreter alone, loaded where wheels are compiled in it."""
+    from repro.ecosystems.apt import interpreter
+
+    recipe = interpreter.recipe(lock.debs, python=lock.seal.python, store=tools.store)
+    layer = tools.store.layer(recipe.key)
+    if layer is None:
+        layer = tools.store.keep_layer(recipe.name, recipe.key, recipe.write)
+    image = _image(lock, (layer,))
+    tools.build_engine().load(image)
+    return image
+
+
 def _fetch(
     project: Project, lock: Lock, tools: Tools, missing: Sequence[LayerRecipe], base: LayerRecipe
 ) -> None:
@@ -108,24 +135,36 @@ def _fetch(
         fetcher.fetch(wanted, what="pip package")
 
 
-def _make(missing: Sequence[LayerRecipe], base: LayerRecipe, tools: Tools) -> None:
-    """Build the base first, then the others side by side."""
+def _make(
+    missing: Sequence[LayerRecipe], base: LayerRecipe, lock: Lock, tools: Tools, *, beside: bool
+) -> None:
+    """Build the base, and the others side by side: after it, or `beside` it."""
     store = tools.store
     with tools.progress.task("building layers", len(missing)) as task:
 
         def make(recipe: LayerRecipe) -> None:
-            if store.layer(recipe.key) is None:
-                store.keep_layer(recipe.name, recipe.key, recipe.write)
+            layer = store.layer(recipe.key)
+            if layer is None:
+                layer = store.keep_layer(recipe.name, recipe.key, recipe.write)
+            if beside and recipe is not base:  # a processor is free until the base is made
+                tools.build_engine().load(_image(lock, (layer,)))
             task.advance()
 
-        if base in missing:
+        if base in missing and not beside:
             make(base)
         pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+        wait = True
         try:
-            for _ in pool.map(make, [recipe for recipe in missing if recipe is not base]):
+            others = pool.map(make, [recipe for recipe in missing if recipe is not base])
+            if base in missing and beside:
+                make(base)
+            for _ in others:
                 pass
+        except KeyboardInterrupt:
+            wait = False  # a person is waiting; what is still being made ends with this process
+            raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _require(store: Store, recipe: LayerRecipe) -> Layer:

@@ -7,6 +7,8 @@ resolver's own tools and Debian are the real ones.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import json
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ import pytest
 
 from repro.download import Http
 from repro.ecosystems.apt import fetch as apt_fetch
+from repro.ecosystems.apt import interpreter
 from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.apt.resolve import AptResolver
 from repro.ecosystems.pip import bootstrap
@@ -334,19 +337,33 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
-def layers(base: Base, store: Store, pip: tuple[PipArtifact, ...]) -> list[Layer]:
+def layers(
+    base: Base, store: Store, pip: tuple[PipArtifact, ...], *, alone: bool = False
+) -> list[Layer]:
+    """Make the layers of these wheels; `alone`: compiled by the interpreter without a base."""
     target = LayerTarget.of(base.lock(pip))
-    found = recipes(pip, target=target, store=store, builder=base.builder)
+    builder = base.builder
+    if alone:
+        recipe = interpreter.recipe(base.debs, python=base.python, store=base.store)
+        layer = base.store.keep_layer(recipe.name, recipe.key, recipe.write)
+        image = compose((layer,), env=(("PATH", PATH),))
+        builder = replace(builder, image=unwanted, compiler=lambda: image)
+    found = recipes(pip, target=target, store=store, builder=builder)
     return [store.keep_layer(item.name, item.key, item.write) for item in found]
+
+
+def unwanted() -> Image:
+    raise AssertionError("the base is not needed")
 
 
 MODULES = {f"many/m{n}.py": f"import os, sys\nX = ({n}, 'shared', {{1, 2}})\n" for n in range(40)}
 
 
-def test_bytecode_is_there_valid_and_the_same_in_two_stores(
+def test_bytecode_is_there_valid_and_the_same_however_it_is_made(
     base: Base, server: Server, tmp_path: Path
 ) -> None:
     files = {name: text.encode() for name, text in MODULES.items()}
+    files |= {f"many/{one.__name__}.py": inspect.getsource(one).encode() for one in (json, tarfile)}
     files |= {"many/__init__.py": b"", "many/broken.py": b"x = = 1\n", "many/größe.py": b"X = 1\n"}
     recipe = Recipe(name="many", files=files, tag="py2.py3-none-any")
     server.add_index({recipe.filename: make_wheel(recipe)}, project="many")
@@ -356,7 +373,7 @@ def test_bytecode_is_there_valid_and_the_same_in_two_stores(
         sources = Sources(indexes=(("default", f"{server.address}/simple"),))
         fetcher = Fetcher(store=store, http=Http(), progress=Silent())
         fetcher.fetch(wanted(found, sources, fetcher.http), what="pip packages")
-        built.append(layers(base, store, found))
+        built.append(layers(base, store, found, alone=store.root.name == "other"))
     one, other, kept = ([layer.digest for layer in made] for made in built)
     assert one == other == kept
     layout = layout_of(base.python)

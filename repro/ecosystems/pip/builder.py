@@ -14,7 +14,9 @@ class Builder:
     """An engine, and an image with the target's interpreter that it has loaded.
 
     Both are made on demand and remembered by who gives them: most resolutions need neither.
+    `compiler` is an image with no more than the interpreter, where that is there sooner.
     """
 
     engine: Callable[[], Engine]
     image: Callable[[], Image]
+    compiler: Callable[[], Image] | None = None

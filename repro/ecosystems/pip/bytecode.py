@@ -11,6 +11,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -76,7 +77,7 @@ def have_bytecode(
         write_atomic(stage / "manifest.json", json.dumps(manifest).encode())
         write_atomic(stage / _SCRIPT, files("repro.ecosystems.pip").joinpath(_SCRIPT).read_bytes())
         done = run_step(
-            builder,
+            replace(builder, image=builder.compiler or builder.image),
             Step(
                 argv=(f"/usr/bin/python{layout.python}", "-S", "-s", _SCRIPT, "manifest.json"),
                 stage=stage,

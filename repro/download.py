@@ -170,8 +170,7 @@ class Http:
             if isinstance(_innermost(error), ssl.SSLCertVerificationError):
                 raise NetworkError(
                     f"{tries.shown}: {reason(error)}",
-                    hint="check this host's clock; an authority of your own: "
-                    "REQUESTS_CA_BUNDLE=FILE",
+                    hint="check this host's clock; your own authority: REQUESTS_CA_BUNDLE=FILE",
                 ) from None
             tries.next(reason(error))
             return None

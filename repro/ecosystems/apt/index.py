@@ -6,12 +6,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from repro.addresses import redact
-from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
+from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt, release_date
 from repro.ecosystems.apt.sources import KEYRING
 from repro.errors import LockError
 from repro.files import local_errors
@@ -25,7 +23,6 @@ _NAMES = re.compile(rb"^(?:Package: (\S+)|Provides: (.+))$", re.MULTILINE)
 _CANDIDATE = re.compile(r"^  Candidate: (\S+)$", re.MULTILINE)
 _VALID = re.compile(r"^\[GNUPG:\] VALIDSIG .*?([0-9A-F]{40})\s*$", re.MULTILINE)
 _TARGET = ("Filename", "Release", "Repo-URI")
-_DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,19 +165,6 @@ class PackageIndexes:
         words = [word for key in keys.split() for word in ("--keyring", key)]
         done = run([gpgv, "--status-fd", "1", *words, path], timeout=60)
         return sorted(set(_VALID.findall(done.text)))
-
-
-def release_date(text: str) -> str:
-    """Return a Release file's date as `YYYY-MM-DDThh:mm:ssZ`. Raises LockError without one."""
-    match = _DATE.search(text)
-    try:
-        moment = parsedate_to_datetime(match[1] if match else "").astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise LockError(
-            "the archive's Release file has no date",
-            hint="remove the apt folder of the cache and run again",
-        ) from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _checked(done: Done) -> Done:

@@ -6,13 +6,15 @@ import os
 import re
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from repro.addresses import redact
 from repro.ecosystems.apt.sources import KEYRING, AptSources, Mirror
 from repro.errors import EngineError, LockError, NetworkError, ReproError, UsageError
-from repro.files import make_folder, write_atomic
+from repro.files import local_errors, make_folder, write_atomic
 from repro.process import Done, run, which
 
 TIMEOUT = 1800.0
@@ -28,6 +30,10 @@ _UNTRUSTED = re.compile(
     r"|is expired|not valid yet|Hash Sum mismatch|clearsigned file|signature|Origin.*changed"
 )
 _SAID = re.compile(r"^(?:[EW]:|Err:|  )\s*\S")
+
+# what apt-get writes of a Release that a server sent: not "unchanged" (`Hit`)
+_ARRIVED = re.compile(r"^Get:[0-9]+ \S+ (\S+) InRelease", re.MULTILINE)
+_DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
 
 _PASSED_ENVIRONMENT = ("PATH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
 
@@ -66,9 +72,43 @@ class PrivateApt:
     def update(self) -> None:
         """Bring the signed indexes up to date.
 
-        Raises NetworkError when they cannot be had, LockError when they are not to be trusted.
+        Raises NetworkError when they cannot be had, LockError when they are not to be trusted,
+        or older than those that were read before.
         """
-        self._update("update")
+        before = self._releases()
+        said = self._update("update")
+        unchanged = {path for path, data in self._releases().items() if before.get(path) == data}
+        for suite in _ARRIVED.findall(said):
+            for path in unchanged:
+                if path.name.endswith(f"_dists_{suite}_InRelease"):
+                    self._look_again(path, before[path], suite)
+
+    def _releases(self) -> dict[Path, bytes]:
+        paths = sorted((self.root / "lists").glob("*_InRelease"))
+        with local_errors(self.root):
+            return {path: path.read_bytes() for path in paths}
+
+    def _look_again(self, path: Path, kept: bytes, suite: str) -> None:
+        """Read a Release that apt passed over: it says nothing of one older than it has.
+
+        Raises LockError for an older one; the newer one is back then, as after every error.
+        """
+        newest = kept
+        path.unlink()
+        try:
+            self._update("update")
+            data = self._releases().get(path, b"")
+            now, seen = (release_date(text.decode(errors="replace")) for text in (data, kept))
+            if now < seen:
+                raise LockError(
+                    f"{suite}: the archive's index of {now} is older than the one of {seen} that "
+                    "was seen before; the old one was kept",
+                    hint="a mirror may be late: try again in an hour, or take another mirror: "
+                    "[apt] mirror",
+                )
+            newest = data
+        finally:
+            write_atomic(path, newest)
 
     def update_local(self) -> None:
         """Read the local source again, and nothing else."""
@@ -89,11 +129,12 @@ class PrivateApt:
         with self._one:  # its caches are written without apt's own locks
             return run(argv, env=env, timeout=TIMEOUT)
 
-    def _update(self, *arguments: str) -> None:
+    def _update(self, *arguments: str) -> str:
         # -eany: without it a passing failure leaves old indexes in use with exit 0
         done = self.call("apt-get", "-q", "-eany", *arguments)
         if done.code:
             raise failure(done, self.suite)
+        return done.text
 
     def _debian(self) -> str:
         debian, security = (self.sources.mirror(name) for name in ("debian", "debian-security"))
@@ -168,6 +209,19 @@ def failure(done: Done, suite: str) -> ReproError:
         f"{suite}: the archive's index cannot be fetched\n  {said}",
         hint="check the network and apt's sources, or take another mirror: [apt] mirror",
     )
+
+
+def release_date(text: str) -> str:
+    """Return a Release file's date as `YYYY-MM-DDThh:mm:ssZ`. Raises LockError without one."""
+    match = _DATE.search(text)
+    try:
+        moment = parsedate_to_datetime(match[1] if match else "").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise LockError(
+            "the archive's Release file has no date",
+            hint="remove the apt folder of the cache and run again",
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _source(mirror: Mirror, suites: str) -> str:

@@ -233,6 +233,15 @@ def test_a_style_that_asks_another_host_is_found(tmp_path: Path) -> None:
     assert link_checker().problems(tmp_path) == ["x.css: loads from another host"]
 
 
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_of_the_files_at_the_root_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert links
+    inside = [link for link in links if not link.startswith("https://")]
+    assert [link for link in inside if not (ROOT / link.partition("#")[0]).is_file()] == []
+
+
 # ----------------------------------------------------------------------- consoles
 
 PAGE = """\

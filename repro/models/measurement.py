@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+METRICS_SUFFIXES = (".json", ".yaml", ".yml", ".toml", ".csv")
+"""The extensions of files that metrics are read from, in any case."""
+
+TABLE_SUFFIXES = (".csv", ".tsv")
+"""The extensions of files that tables are read from, in any case."""
+
 Scalar = float | int | str | bool | None
 """A metric's value. `bool` is never a number here; NaN and infinities are floats."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from repro.errors import UsageError
 from repro.locks.names import shown
+from repro.models.measurement import METRICS_SUFFIXES
 from repro.models.project import AptRequest
 from repro.project import source, yaml
 from repro.project.apt import parse_apt_text
@@ -132,7 +133,8 @@ def dvc_metrics(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             path = source.project_path(prefix + item, "dvc.yaml: metrics")
         except UsageError:
             path = ""
-        if not path or "${" in path:
+        readable = PurePosixPath(path).suffix.lower() in METRICS_SUFFIXES
+        if not readable or "${" in path:
             notes.append(f"dvc.yaml: the metrics file {shown(prefix + item)} is not read")
         elif path not in files:
             files.append(path)

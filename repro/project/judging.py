@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from repro.errors import UsageError
+from repro.locks.names import shown
+from repro.models.measurement import METRICS_SUFFIXES, TABLE_SUFFIXES
 from repro.models.project import MetricRule, MetricSettings, TableSettings, Tolerance
 from repro.project.source import project_path
 from repro.project.values import Table
@@ -21,8 +24,11 @@ def metric_settings(table: Table | None) -> MetricSettings:
     if table is None:
         return MetricSettings()
     default = _default(table)
+    files = output_paths(table, "files")
+    for i, path in enumerate(files):
+        require_suffix(path, METRICS_SUFFIXES, table.at("files", i))
     return MetricSettings(
-        files=output_paths(table, "files"),
+        files=files,
         default=default,
         rules=_rules(table, default, [key for key in table.values if key not in METRICS]),
     )
@@ -37,6 +43,7 @@ def table_settings(tables: Sequence[Table]) -> tuple[TableSettings, ...]:
         if file is None:
             raise UsageError(f"{table.where()}: file is missing", hint='file = "out/table.csv"')
         file = output_path(file, table.where("file"))
+        require_suffix(file, TABLE_SUFFIXES, table.where("file"))
         if file in found:
             raise UsageError(f"{table.where('file')}: {file!r} has an entry already")
         default = _default(table)
@@ -71,6 +78,16 @@ def output_path(text: str, where: str) -> str:
             f"{where}: {path!r} is not an analysis's to write", hint="choose a folder like out/"
         )
     return path
+
+
+def require_suffix(path: str, known: tuple[str, ...], where: str) -> None:
+    """Refuse a results file that nothing reads, before the run rather than after it."""
+    if PurePosixPath(path).suffix.lower() not in known:
+        other = "[[tables]]" if known is METRICS_SUFFIXES else "[metrics] files"
+        raise UsageError(
+            f"{where}: {shown(path)} is none of {', '.join(known)}",
+            hint=f"let the analysis write one of these; {other} is for the other kind of results",
+        )
 
 
 def _default(table: Table) -> Tolerance:

@@ -62,6 +62,7 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
             "a snapshot asks the package indexes, and --offline forbids it",
             hint="a lock that stands is built with: repro build --offline",
         )
+    _require_inputs(project)
     root = project.root.stat()  # a path may be another project's in another container
     name = f"snapshot-{root.st_dev:x}-{root.st_ino:x}"
     with tools.store.lock(name, what=f"a snapshot of {project.root}"):
@@ -88,6 +89,18 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         folder=str(project.lock_folder.relative_to(project.root)),
         notes=notes,
     )
+
+
+def _require_inputs(project: Project) -> None:
+    """Refuse a folder in which nothing was found: it is the wrong one, or says nothing yet."""
+    environment = project.environment
+    if project.config is None and not environment.pip and not environment.apt:
+        raise UsageError(
+            f"{project.root}: nothing to lock: no requirements.in, requirements.txt, "
+            "pyproject.toml with dependencies, apt.txt or repro.toml",
+            hint="go to the project's folder; or list its packages in requirements.in, one a "
+            "line; or let repro init propose a repro.toml",
+        )
 
 
 def _known(old: Lock | None, upgrade: Upgrade) -> Upgrade:

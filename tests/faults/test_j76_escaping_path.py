@@ -19,7 +19,8 @@ KEYS = {
     "vendor": 'vendor = "{}"\n',
 }
 PATHS = (
-    "../outside", "/etc/passwd", "a/../../outside", "link", "link/below", "a//b", "a/./b", "..", "",
+    "../outside", "/etc/passwd", "a/../../outside", "link.csv", "link.csv/below.csv", "a//b",
+    "a/./b", "..", "",
     "/", "./", "a\\u0000b", "a\\nb",
 )  # fmt: skip
 
@@ -30,7 +31,7 @@ def test_the_key_is_named(tmp_path: Path, key: str, path: str) -> None:
     root = tmp_path / "project"
     root.mkdir()
     (tmp_path / "outside").mkdir()
-    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "link.csv").symlink_to(tmp_path / "outside")
     (root / "repro.toml").write_text(KEYS[key].format(path))
     with pytest.raises(UsageError) as caught:
         load_project(root)

@@ -50,6 +50,15 @@ def test_pins_are_kept_until_an_upgrade(cli: Cli) -> None:
     assert versions(cli)["attrs"] != "23.1.0"
 
 
+def test_a_folder_with_nothing_to_lock_is_the_wrong_one(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    (folder / "analysis.py").write_text("print(1)\n")
+    answer = Cli(cache=cli.cache, folder=folder)("snapshot")
+    assert_refused(answer, 2, str(folder), "nothing to lock", "requirements.in", "repro init")
+    assert [path.name for path in folder.iterdir()] == ["analysis.py"]
+
+
 def test_a_dry_run_shows_and_writes_nothing(cli: Cli) -> None:
     before = tree_digest(cli.folder, leave_out=())
     answer = cli("snapshot", "--dry-run", "--json")

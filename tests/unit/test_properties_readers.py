@@ -21,7 +21,7 @@ from repro.measure.metrics import READERS as METRICS
 from repro.measure.metrics import read_metrics
 from repro.measure.tables import DELIMITERS, read_table
 from repro.models.lock import PipArtifact
-from repro.models.measurement import Metric
+from repro.models.measurement import METRICS_SUFFIXES, TABLE_SUFFIXES, Metric
 from repro.project import source, toml, yaml
 from repro.project.apt import parse_apt_text
 from repro.project.config import parse_settings
@@ -394,5 +394,7 @@ def test_what_once_broke_a_reader(path: Path) -> None:
 
 
 def test_every_reader_of_results_is_here() -> None:
+    assert set(METRICS) == set(METRICS_SUFFIXES)
+    assert set(DELIMITERS) == set(TABLE_SUFFIXES)
     assert {f"metrics{suffix}" for suffix in METRICS} - {"metrics.yml"} <= READERS.keys()
     assert set(DELIMITERS) <= READERS.keys()

@@ -329,7 +329,21 @@ def _gnu_sample() -> bytes:
     return file.getvalue()
 
 
-SAMPLES = (_sample(), _gnu_sample())
+def _sparse_sample() -> bytes:
+    """A sparse file as GNU tar writes it in PAX: its map lies in the headers."""
+    return _pax({"GNU.sparse.map": "0,4,8,4", "GNU.sparse.name": "s", "GNU.sparse.size": "12"})
+
+
+def _pax(headers: dict[str, str]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("f")
+        info.size, info.pax_headers = 8, headers
+        tar.addfile(info, io.BytesIO(b"datadata"))
+    return file.getvalue()
+
+
+SAMPLES = (_sample(), _gnu_sample(), _sparse_sample())
 
 
 def _fixed(data: bytes) -> bytes:
@@ -366,6 +380,13 @@ def test_a_tar_with_a_few_bytes_changed_is_read_or_refused(data: st.DataObject) 
 @pytest.mark.parametrize("path", sorted((CORPUS / "layer").glob("*")), ids=lambda path: path.name)
 def test_what_once_broke_the_reader(path: Path) -> None:
     check_tar(path.read_bytes())
+
+
+def test_headers_of_headers_of_headers_are_refused() -> None:
+    """`tarfile` reads the header after an extended one by calling itself."""
+    one = _pax({"comment": "x"})
+    with pytest.raises(LockError, match="damaged"):
+        canonical_bytes(one[:1024] * 1200 + one[1024:])
 
 
 # ---- images --------------------------------------------------------------------------------

@@ -67,6 +67,11 @@ class Line:
         else:
             self.line.shutdown(socket.SHUT_WR)
 
+    def abandon(self) -> None:
+        """End both directions, and whoever waits for them."""
+        with suppress(OSError):  # it is closed already
+            self.line.shutdown(socket.SHUT_RDWR)
+
 
 @contextmanager
 def attached(daemon: Daemon, name: str, *, stdin: bool) -> Iterator[Line]:
@@ -77,12 +82,11 @@ def attached(daemon: Daemon, name: str, *, stdin: bool) -> Iterator[Line]:
         line = getattr(kept, "_sock", kept)
         line.settimeout(None)  # an analysis may be silent for hours
         reader = line.makefile("rb", CHUNK)
+        whole = Line(reader=reader, line=line, kept=kept)
     try:
-        yield Line(reader=reader, line=line, kept=kept)
+        yield whole
     finally:
-        # wakes whoever reads; closing alone would wait for the reader
-        with suppress(OSError):  # it is closed already
-            line.shutdown(socket.SHUT_RDWR)
+        whole.abandon()  # closing alone would wait for the reader
         reader.close()
         kept.close()
 
@@ -136,6 +140,7 @@ def keyboard(line: Line, *, terminal: bool) -> Iterator[None]:
         stack.callback(os.close, stop_reader)
         forwarding = in_background(lambda: _forward(line, stop_reader))
         stack.callback(forwarding.exception, 5.0)
+        stack.callback(line.abandon)  # wakes a send that nobody takes any more
         stack.callback(os.close, stop_writer)  # ends the thread
         yield
 

@@ -7,6 +7,7 @@ offending text; nothing is ever repaired. Matching is on ASCII only, and always 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -110,6 +111,17 @@ def said(words: object) -> str:
     text = " ".join(str(words).split()) or type(words).__name__
     plain = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text[:300])
     return plain if len(text) <= 300 else f"{plain}…"
+
+
+def path_shown(path: str) -> str:
+    """A path for a message: as it is, quoted where a newline of its would forge a line of ours."""
+    return repr(path) if _CONTROL.search(path) else path
+
+
+def paths_shown(paths: Sequence[str], most: int = 10) -> str:
+    """The first of some paths for a message, and how many more there are."""
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(path_shown(path) for path in paths[:most]) + more
 
 
 def debian_package(text: str, where: str, error: type[ReproError] = LockError) -> str:

@@ -19,6 +19,7 @@ from repro.files import (
     replacing,
     walk,
 )
+from repro.locks.names import path_shown
 from repro.models.execution import PROJECT, FileDigest, Mount
 from repro.models.image import EPOCH
 from repro.models.project import Project
@@ -182,7 +183,7 @@ def publish(
     for item in files:
         target = project.root / item.path
         if target.is_symlink():
-            raise UsageError(f"{item.path} is a symbolic link: not overwritten")
+            raise UsageError(f"{path_shown(item.path)} is a symbolic link: not overwritten")
         with (
             open_regular(source / item.path) as old,
             replacing(target, durable=False, staging=staging) as new,

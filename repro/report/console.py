@@ -44,11 +44,15 @@ def render(renderable: RenderableType) -> str:
 
 
 def envelope(command: str, data: Mapping[str, object]) -> str:
-    """One JSON object with schema version and command; floats that JSON lacks must be text."""
+    """One JSON object with schema version and command; floats that JSON lacks must be text.
+
+    It is inert in a CI log too: GitHub and Azure obey `##[…]` and `##vso[…]` anywhere in a line.
+    """
     import json
 
     body = {"schema": SCHEMA, "command": command, **data}
-    return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    text = json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False)
+    return text.replace("##", "#\\u0023") + "\n"
 
 
 def failure_envelope(command: str, message: str, hint: str | None, exit_code: int) -> str:

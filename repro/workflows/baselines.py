@@ -6,6 +6,7 @@ from pathlib import Path
 
 from repro.errors import LockError
 from repro.files import digest_file
+from repro.locks.names import path_shown
 from repro.locks.records import parse_baseline
 from repro.models.baseline import Baseline
 from repro.models.project import PLATFORM, Project
@@ -40,15 +41,14 @@ def read_baseline(folder: Path, *, where: str) -> Baseline | None:
     present = {path.relative_to(folder).as_posix() for path in members(folder)} - {SEAL}
     hint = "restore the baseline from version control, or: repro accept --reason '…'"
     for name in sorted(sealed.keys() | present):
+        path = path_shown(f"{where}/{name}")
         if name not in present:
-            raise LockError(f"{where}/{name}: missing, but in the baseline's seal", hint=hint)
+            raise LockError(f"{path}: missing, but in the baseline's seal", hint=hint)
         if name not in sealed:
-            raise LockError(f"{where}/{name}: not in the baseline's seal", hint=hint)
+            raise LockError(f"{path}: not in the baseline's seal", hint=hint)
         if (folder / name).is_symlink():
-            raise LockError(f"{where}/{name}: edited: it is a link", hint=hint)
+            raise LockError(f"{path}: edited: it is a link", hint=hint)
         _, actual = digest_file(folder / name)
         if actual != sealed[name]:
-            raise LockError(
-                f"{where}/{name}: edited: sha256 is {actual}, sealed {sealed[name]}", hint=hint
-            )
+            raise LockError(f"{path}: edited: sha256 is {actual}, sealed {sealed[name]}", hint=hint)
     return baseline

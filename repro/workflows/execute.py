@@ -13,6 +13,7 @@ from repro.engines.base import Engine
 from repro.errors import LockError, UsageError
 from repro.files import copy_regular, local_errors, make_folder, scratch, write_atomic
 from repro.locks import seal
+from repro.locks.names import paths_shown
 from repro.locks.records import render_run
 from repro.models.execution import HOME, PROJECT, Cpu, Job, Run
 from repro.models.image import EPOCH, Image
@@ -143,7 +144,7 @@ def _require_still(project: Project, before: dict[str, tuple[int, ...]]) -> None
     )
     if changed:
         raise LockError(
-            "the data changed while the analysis ran: " + ", ".join(changed[:10]),
+            "the data changed while the analysis ran: " + paths_shown(changed),
             hint="let whatever writes to it end, then run it again",
         )
 

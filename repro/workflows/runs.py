@@ -6,6 +6,7 @@ from pathlib import Path
 
 from repro.errors import LockError
 from repro.files import digest_file, local_errors
+from repro.locks.names import path_shown
 from repro.locks.records import parse_run
 from repro.models.execution import Run
 from repro.models.project import Project
@@ -45,9 +46,10 @@ def require_unchanged(run: Run) -> None:
     present = {path.relative_to(top).as_posix() for path in members(top)}
     for name in sorted(recorded.keys() | present):
         path = top / name
+        said = path_shown(str(path))
         if name not in recorded or name not in present or path.is_symlink():
-            raise LockError(f"{path}: the run's record does not have it so", hint=hint)
+            raise LockError(f"{said}: the run's record does not have it so", hint=hint)
         if digest_file(path)[1] != recorded[name]:
-            raise LockError(f"{path}: no longer what the run wrote", hint=hint)
+            raise LockError(f"{said}: no longer what the run wrote", hint=hint)
     if read_lock(run.lock_folder, root=run.folder).key != run.environment_key:
         raise LockError(f"{run.lock_folder}: not the locks of that run", hint=hint)

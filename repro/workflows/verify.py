@@ -7,6 +7,7 @@ from repro.compare.locks import diff_locks
 from repro.compare.unused import judges_something, unused_rules
 from repro.errors import AnalysisError, LockError, UsageError
 from repro.files import local_errors
+from repro.locks.names import paths_shown
 from repro.models.baseline import Baseline
 from repro.models.execution import FileDigest
 from repro.models.lock import Lock
@@ -129,6 +130,6 @@ def _require_same_data(project: Project, baseline: Baseline) -> None:
     changed = changed_paths(baseline.data, data_digests(project))
     if changed:
         raise LockError(
-            "the data is not that of the baseline: " + ", ".join(changed[:10]),
+            "the data is not that of the baseline: " + paths_shown(changed),
             hint="restore it; or, if the new data is meant: repro accept --reason …",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -23,6 +24,7 @@ def command(session: Session, words: tuple[str, ...], no_copy: bool) -> None:
     the analysis are copied into the project; those of a COMMAND of your own are not. COMMAND
     has this command's standard input, and the terminal if there is one. Exits 4 when it fails.
     """
+    from repro.report import workflow_commands
     from repro.report.run import data, render
     from repro.workflows.run import RunOptions, run
 
@@ -34,6 +36,7 @@ def command(session: Session, words: tuple[str, ...], no_copy: bool) -> None:
         publish=not words and not no_copy,
         echo=not session.json,
     )
-    result = run(session.project(), session.tools(), options)
+    with workflow_commands.stopped(os.environ if options.echo else {}):
+        result = run(session.project(), session.tools(), options)
     if not words or session.json:  # a command's own output is the whole answer
         session.show(render(result), data(result))

@@ -19,7 +19,14 @@ author = "the repro developers"
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name for it
 version = release = repro.__version__
 
-extensions = ["myst_parser", "sphinx_copybutton", "click_reference", "docstring", "schema_table"]
+extensions = [
+    "myst_parser",
+    "sphinx_copybutton",
+    "click_reference",
+    "docstring",
+    "fault_rows",
+    "schema_table",
+]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 nitpicky = True

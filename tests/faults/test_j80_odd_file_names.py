@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import TINY_ANALYSIS, Cli
+from tests.watch import faulted
 
 pytestmark = [pytest.mark.network, pytest.mark.docker]
 ODD = (
@@ -89,6 +90,4 @@ def test_a_changed_one_is_named(odd: Cli) -> None:
     """In a message it is inert, and can be told apart."""
     assert odd("accept", "--reason", "odd").code == 0
     Path(odd.folder / "data" / "new\nline.csv").write_text("changed")
-    answer = odd("verify")
-    assert answer.code == 3
-    assert r"data/new\nline.csv" in answer.err
+    faulted(odd, "verify", code=3, says=[r"data/new\nline.csv"])

@@ -13,10 +13,10 @@ from benchmarks.figures import Figure, Target
 from benchmarks.timing import REPRO, Command, take_turns, timed
 from benchmarks.workshop import NO_DAEMON, Workshop
 from repro.engines.base import Engine
-from repro.engines.docker.container import OPEN_FILES, SHARED_MEMORY, scratch_space
+from repro.engines.docker.container import OPEN_FILES, scratch_space
 from repro.models.execution import PROJECT, UID, Job
 from repro.models.image import Image
-from repro.models.project import Limits
+from repro.models.project import SHARED_MEMORY, Limits
 from repro.store.artifacts import Store
 from repro.workflows.assemble import assemble
 from repro.workflows.execute import run_environment
@@ -131,7 +131,7 @@ def _docker_run(
     words += ["--ulimit", f"nofile={OPEN_FILES[0]}:{OPEN_FILES[1]}"]
     words += ["--workdir", PROJECT, "--volume", f"{stage}:{PROJECT}"]
     words += ["--volume", "/dev/null:/etc/resolv.conf:ro"]
-    for path, options in scratch_space(min(limits.memory // 2, 1 << 30), UID, UID).items():
+    for path, options in scratch_space(limits.scratch, UID, UID).items():
         words += ["--tmpfs", f"{path}:{options}"]
     for name, value in environment:
         words += ["--env", f"{name}={value}"]

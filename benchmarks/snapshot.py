@@ -59,8 +59,8 @@ def figures(workshop: Workshop) -> list[Figure]:
             ours=times["pip part, first"],
             peers=((compiler, times["uv, first"]),),
             target=Target(ratio=1.2),
-            note="beside uv's answer a lock holds the size of each file, which an index without "
-            "the JSON form of its pages is asked for file by file",
+            note="beside uv's answer a lock holds the size of each file, and an index whose pages "
+            "do not say it is asked once for each file; pins that are kept need no such request",
         ),
         Figure(
             what="pip part of a snapshot, pins kept",

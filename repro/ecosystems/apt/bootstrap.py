@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,13 +211,19 @@ def require_tools() -> None:
 
 def tool_versions() -> tuple[tuple[str, str], ...]:
     """Return (tool, version) of what builds the base on this host; absent tools left out."""
-    found = []
-    for tool, program in (("apt", "apt-get"), ("dpkg", "dpkg"), ("mmdebstrap", "mmdebstrap")):
-        if which(program) is not None:
-            match = _NUMBERED.search(run([program, "--version"], timeout=60).text)
-            if match:
-                found.append((tool, match[0]))
-    return tuple(found)
+    tools = (("apt", "apt-get"), ("dpkg", "dpkg"), ("mmdebstrap", "mmdebstrap"))
+    with ThreadPoolExecutor(len(tools)) as pool:
+        versions = pool.map(_version, [program for _, program in tools])
+        found = zip([tool for tool, _ in tools], versions, strict=True)
+        return tuple((tool, version) for tool, version in found if version)
+
+
+def _version(program: str) -> str:
+    """The first version number that a program says of itself, empty when there is none."""
+    if which(program) is None:
+        return ""
+    match = _NUMBERED.search(run([program, "--version"], timeout=60).text)
+    return match[0] if match else ""
 
 
 def can_unshare() -> bool:

@@ -111,13 +111,17 @@ class Archive:
         self.server.replies[path] = Reply(body=data)
         self.served.append(path)
 
-    def sources(self, folder: Path, ring: Path) -> Path:
-        """Write apt's configuration of a host with this archive; return its path."""
+    def sources(self, folder: Path, ring: Path, *, login: str = "") -> Path:
+        """Write apt's configuration of a host with this archive; return its path.
+
+        `login` (`user:password@`) stands in its addresses.
+        """
+        base = self.server.address.replace("://", f"://{login}")
         parts = folder / "sources.list.d"
         parts.mkdir(parents=True)
         (parts / "test.sources").write_text(
             "\n".join(
-                f"Types: deb\nURIs: {self.server.address}{root}\nSuites: {suite}\n"
+                f"Types: deb\nURIs: {base}{root}\nSuites: {suite}\n"
                 f"Components: main\nSigned-By: {ring}\n"
                 for suite, root in SUITES.items()
             )

@@ -24,6 +24,11 @@ UNREACHED = (
     "Could not resolve 'deb.example.org'\nE: Some index files failed to download. They have been "
     "ignored, or old ones used instead.\n"
 )
+NOT_GIVEN = (
+    "E: The repository 'http://deb.example.org/debian bookworm InRelease' is no longer signed.\n"
+    "E: Failed to fetch http://deb.example.org/debian/dists/bookworm/InRelease  403  Forbidden "
+    "[IP: 192.0.2.1 80]\n"
+)
 ABSENT = (
     "E: The repository 'http://deb.example.org/debian x Release' does not have a Release file.\n"
 )
@@ -40,6 +45,8 @@ def done(stderr: str) -> Done:
         (BADSIG, LockError, "BADSIG"),
         ("E: Failed to fetch http://x/Packages.xz  Hash Sum mismatch\n", LockError, "Hash Sum"),
         (UNREACHED, NetworkError, "Could not resolve"),
+        (NOT_GIVEN, NetworkError, "403  Forbidden"),
+        (NOT_GIVEN + BADSIG, LockError, "BADSIG"),
         (ABSENT, NetworkError, "does not have a Release file"),
         ("something else", NetworkError, "something else"),
     ],

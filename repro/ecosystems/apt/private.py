@@ -29,6 +29,8 @@ _UNTRUSTED = re.compile(
     r"(?i)GPG error|BADSIG|NO_PUBKEY|EXPKEYSIG|REVKEYSIG|EXPSIG|is not signed|no longer signed"
     r"|is expired|not valid yet|Hash Sum mismatch|clearsigned file|signature|Origin.*changed"
 )
+_UNSIGNED = re.compile(r"The repository '.+' is (?:no longer|not) signed\.")
+_NOT_GIVEN = re.compile(r"Failed to fetch \S+/InRelease  [45][0-9]{2}  ")
 _SAID = re.compile(r"^(?:[EW]:|Err:|  )\s*\S")
 
 # what apt-get writes of a Release that a server sent: not "unchanged" (`Hit`)
@@ -199,7 +201,8 @@ def failure(done: Done, suite: str) -> ReproError:
     """Return what a failed `apt-get update` means, in apt's own words, without credentials."""
     text = redact(done.stderr.decode(errors="replace"))
     said = "\n  ".join(line for line in text.splitlines() if _SAID.match(line)) or done.tail(5)
-    if _UNTRUSTED.search(text):
+    # a Release that a server does not give out is not thereby unsigned, as apt puts it
+    if _UNTRUSTED.search(_UNSIGNED.sub("", text) if _NOT_GIVEN.search(text) else text):
         return LockError(
             f"{suite}: the archive's index is not to be trusted; the old one was kept\n  {said}",
             hint="check this host's clock and its key ring "

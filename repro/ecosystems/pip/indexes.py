@@ -247,7 +247,7 @@ def _pip(environ: Mapping[str, str], home: Path) -> _Configured:
     for path in _pip_files(environ, home):
         values |= _read(path, _pip_file) if path.is_file() else {}
     for name in ("index-url", "extra-index-url", "find-links", "no-index"):
-        if (value := environ.get("PIP_" + name.upper().replace("-", "_"))) is not None:
+        if value := environ.get("PIP_" + name.upper().replace("-", "_")):  # empty: as if unset
             values[name] = value
     return _Configured(
         default=values.get("index-url") or None,

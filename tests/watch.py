@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -259,6 +260,7 @@ def assert_nothing_left(watch: Watch) -> None:
     assert processes_with(watch.mark) == [], "a process of the command lives on"
     assert processes_over(folder) == []
     assert containers_over(folder) == []
+    assert abandoned_groups() == [], "a control group of a command that has ended"
     if not _shared(cache):
         assert temporary(cache) == []
     else:  # those that nobody holds, now and a moment later, when no other command works there
@@ -331,6 +333,13 @@ def _free(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def abandoned_groups() -> list[str]:
+    """The sandbox's control groups whose command is gone; their names hold its number."""
+    groups = (str(path) for path in Path("/sys/fs/cgroup").glob("**/repro-*-*"))
+    named = ((path, re.search(r"/repro-([0-9]+)-[0-9a-f]{12}$", path)) for path in groups)
+    return [path for path, found in named if found and not Path("/proc", found[1]).exists()]
 
 
 def _shared(cache: Path) -> bool:

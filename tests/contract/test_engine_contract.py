@@ -435,6 +435,27 @@ print(len(made))
     assert 36 <= int(count) <= 40
 
 
+@pytest.mark.parametrize("threads", [True, False], ids=["threads", "processes"])
+def test_a_crowd_is_seen_when_time_is_over(bench: Bench, threads: bool) -> None:
+    """Who goes on trying until the end has met two limits, and says nothing of the first."""
+    more = "threading.Thread(target=time.sleep, args=(60,)).start()" if threads else "os.fork()"
+    text = f"""\
+import os, threading, time
+while True:
+    try:
+        {more}
+    except (OSError, RuntimeError):
+        time.sleep(0.05)
+"""
+    execution = bench.python(text, limits=Limits(timeout=2.5, pids=20)).execution
+    assert (execution.ending, execution.crowded) == (Ending.TIMEOUT, True)
+
+
+def test_few_processes_are_no_crowd(bench: Bench) -> None:
+    execution = bench.shell("sleep 60", limits=Limits(timeout=1.5, pids=20)).execution
+    assert (execution.ending, execution.crowded) == (Ending.TIMEOUT, False)
+
+
 def test_output_is_limited(bench: Bench) -> None:
     limits = Limits(timeout=60, output=8 << 20)
     text = """\

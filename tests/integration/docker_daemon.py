@@ -1,11 +1,8 @@
-"""The real daemon in tests: an engine on it, its containers, and a line that can be cut."""
+"""The real daemon in tests: an engine on it, and its containers."""
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,80 +90,6 @@ def bench(tmp_path: Path, host_store: Store) -> Iterator[Bench]:
     bench.engine.load(bench.image)
     yield bench
     bench.remove_all()
-
-
-class Cable:
-    """A unix socket in front of the real daemon's, which can be cut.
-
-    `refuse_once`: the first request whose head holds these bytes fails, as an engine's would
-    that does not know what it is asked.
-    """
-
-    def __init__(self, path: Path, refuse_once: bytes | None) -> None:
-        self.path = path
-        self.refused = 0
-        self._refuse_once = refuse_once
-        self._open: list[socket.socket] = []
-        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._server.bind(str(path))
-        self._server.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:  # it was cut
-                return
-            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
-
-    def _connect(self, near: socket.socket) -> None:
-        head = near.recv(1 << 12, socket.MSG_PEEK)
-        if self._refuse_once is not None and self._refuse_once in head:
-            self._refuse_once = None
-            self.refused += 1
-            with near:
-                near.sendall(REFUSAL)
-            return
-        far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        far.connect("/var/run/docker.sock")
-        self._open += [near, far]
-        for source, target in ((near, far), (far, near)):
-            threading.Thread(target=_copy, args=(source, target), daemon=True).start()
-
-    def cut(self) -> None:
-        """End every connection and take no new one."""
-        self.path.unlink(missing_ok=True)
-        for item in (self._server, *self._open):
-            try:
-                item.shutdown(socket.SHUT_RDWR)
-            except OSError:  # it is closed already
-                continue
-
-
-REFUSAL = (
-    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
-    b'Content-Length: 29\r\n\r\n{"message":"no such blob: x"}\n'
-)
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:  # cut, or the other end is gone
-        return
-
-
-@contextmanager
-def cable(folder: Path, *, refuse_once: bytes | None = None) -> Iterator[Cable]:
-    """A line to the daemon, gone afterwards."""
-    line = Cable(folder / "cable.sock", refuse_once)
-    try:
-        yield line
-    finally:
-        line.cut()
 
 
 def socket_group() -> int:

@@ -31,8 +31,9 @@ from repro.models.image import Image
 from repro.models.project import Limits
 from repro.progress import Silent
 from repro.store.artifacts import Store
+from tests.faults.engine_api import EngineApi, answer
 from tests.host_image import host_image
-from tests.integration.docker_daemon import Bench, bench, cable, host_store, socket_group
+from tests.integration.docker_daemon import Bench, bench, host_store, socket_group
 from tests.terminal import CTRL_C, CTRL_D, terminal
 
 __all__ = ["bench", "host_store"]
@@ -109,9 +110,9 @@ def test_same_layer_on_another_ground_is_sent_again(bench: Bench) -> None:
 def test_engine_that_wants_all_layers_gets_them(bench: Bench, tmp_path: Path) -> None:
     image, progress = fresh_image(bench), Counting()
     try:
-        with cable(tmp_path, refuse_once=b"/images/load") as line:
-            Docker(bench.store, base_url=f"unix://{line.path}", progress=progress).load(image)
-            assert line.refused == 1
+        with EngineApi(tmp_path) as api:
+            api.on("POST /images/load", answer(500, "no such blob: x"))
+            Docker(bench.store, base_url=api.url, progress=progress).load(image)
         small, whole = image.layers[1].size, sum(layer.size for layer in image.layers)
         assert progress.totals == [small, whole]
         assert bench.shell("cat /opt/new", image=image).succeeded
@@ -439,14 +440,14 @@ def once_started(bench: Bench, act: Callable[[], None]) -> None:
 
 
 def test_daemon_dies_in_the_middle(bench: Bench, tmp_path: Path) -> None:
-    with cable(tmp_path) as line:
-        engine = Docker(bench.store, base_url=f"unix://{line.path}")
-        cutter = threading.Thread(target=once_started, args=(bench, line.cut))
+    with EngineApi(tmp_path) as api:
+        engine = Docker(bench.store, base_url=api.url)
+        cutter = threading.Thread(target=once_started, args=(bench, api.vanish))
         cutter.start()
         with pytest.raises(EngineError, match="verdict is unknown") as caught:
             engine.run(bench.job(("sh", "-c", "sleep 1; touch started; sleep 100")))
         cutter.join()
-    assert str(line.path) in str(caught.value)
+    assert str(api.path) in str(caught.value)
     assert "may still be there" in str(caught.value), "it cannot be removed, and that is said"
     (left,) = bench.containers()
     assert left["Names"][0].lstrip("/") in str(caught.value)

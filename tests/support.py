@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def write_tiny(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_template(cache: Path) -> Path:
+def tiny_template(cache: Path) -> Iterator[Path]:
     """The small project, locked, built and accepted once by the real command."""
     text = (TINY_CONFIG + TINY_ANALYSIS + TINY_DATA).encode()
     folder = test_cache() / f"tiny-{hashlib.sha256(text).hexdigest()[:12]}-{os.getpid()}"
@@ -126,7 +126,8 @@ def tiny_template(cache: Path) -> Path:
     for command in (["snapshot"], ["build"], ["accept", "--reason", "the test's baseline"]):
         answer = cli(*command)
         assert answer.code == 0, (command, answer)
-    return folder
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

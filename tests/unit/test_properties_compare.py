@@ -14,6 +14,7 @@ import math
 import random
 from collections import Counter
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import tomli_w
@@ -246,6 +247,9 @@ CELLS = (
     | NUMBERS.map(str)
     | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=3)
 )
+KEY_CELLS = st.sampled_from(["1", "1.0", "1.1", "1.10", " 1", "a", "nan", "NaN", ""]) | CELLS
+"""Few, so that they meet: also such as only text tells apart."""
+
 COLUMN_RULES = st.lists(
     st.builds(
         MetricRule,
@@ -269,7 +273,9 @@ def tables(draw: st.DrawFn) -> Table:
     """Tables of some of the columns, `k` and `l` among them, in any order."""
     more = draw(st.sets(st.sampled_from(COLUMNS[2:])))
     columns = draw(st.permutations(["k", "l", *sorted(more)]))
-    rows = draw(st.lists(st.tuples(*(CELLS for _ in columns)), max_size=5))
+    row = st.tuples(*(KEY_CELLS if name in ("k", "l") else CELLS for name in columns))
+    at = columns.index("k")
+    rows = draw(st.lists(row, max_size=5, unique_by=draw(st.sampled_from([None, itemgetter(at)]))))
     return Table(file="t.csv", columns=tuple(columns), rows=tuple(rows))
 
 

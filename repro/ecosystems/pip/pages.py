@@ -122,14 +122,14 @@ class Catalogue:
             try:
                 page = self._once((key, name), read)
             except NetworkError as error:
-                failed = failed if failed is not None and not _is_absent(failed) else error
+                failed = failed if failed is not None and not is_absent(failed) else error
                 continue
             for file in page:
                 found = project_of(file.filename)
                 if found is not None and found[0] == name:
                     anything = True
                     yield file
-        if failed is not None and not (anything and _is_absent(failed)):
+        if failed is not None and not (anything and is_absent(failed)):
             raise failed
 
     def _sources(
@@ -197,7 +197,7 @@ class Catalogue:
         )
 
 
-def _is_absent(error: NetworkError) -> bool:
+def is_absent(error: NetworkError) -> bool:
     """Whether an index answered that it does not have this; its message ends with the status."""
     return re.search(r": (HTTP 4(04|10)|No such file or directory)$", error.message) is not None
 

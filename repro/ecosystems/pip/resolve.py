@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+
+from packaging.utils import canonicalize_name
 
 from repro.download import Body, Http
 from repro.ecosystems.pip import bootstrap, piptools, sdist, uv, uv_in_image
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label, want
-from repro.ecosystems.pip.indexes import effective
-from repro.ecosystems.pip.pages import Catalogue, ListedFile
+from repro.ecosystems.pip.indexes import DEFAULT, effective
+from repro.ecosystems.pip.pages import Catalogue, ListedFile, is_absent
 from repro.ecosystems.pip.request import (
     Package,
     PipRequest,
@@ -21,7 +24,7 @@ from repro.ecosystems.pip.request import (
 )
 from repro.ecosystems.pip.select import best, is_wheel
 from repro.ecosystems.pip.tags import supported
-from repro.errors import LockError, UsageError
+from repro.errors import LockError, NetworkError, UsageError
 from repro.models.lock import PipArtifact, Provenance, SourceBuild
 from repro.models.project import RequirementSet
 from repro.store.artifacts import Store
@@ -30,6 +33,7 @@ from repro.store.fetch import Fetcher
 __all__ = ["PipRequest", "PipResolution", "resolve"]
 
 _WORKERS = 8
+_NOT_FOUND = re.compile(r"([A-Za-z0-9._-]+) was not found in the package registry")
 
 
 def resolve(
@@ -94,8 +98,24 @@ class _Resolver:
                 self.fetcher.progress.note(
                     "a package has no wheel: resolving again inside the image, with builds"
                 )
+            except UsageError as error:
+                self._check_withheld(error)
+                raise
         found = uv_in_image.compile_in_image(request, indexes, builder=self.builder, folder=folder)
         return found, "uv in the image", uv.version()
+
+    def _check_withheld(self, error: UsageError) -> None:
+        """Raise NetworkError where uv did not find what an index does not let us see.
+
+        Looking at all indexes at once, uv takes one that answers 401 or 403 for an empty one.
+        """
+        said = " ".join(error.message.split())
+        for name in _NOT_FOUND.findall(said):
+            try:
+                next(self.catalogue.files(canonicalize_name(name), DEFAULT), None)
+            except NetworkError as unread:
+                if not is_absent(unread):
+                    raise
 
     def artifacts(self, packages: Sequence[Package]) -> tuple[PipArtifact, ...]:
         """Return the chosen file of every package, sorted by name, source builds done."""

@@ -69,7 +69,9 @@ def tests(session: nox.Session) -> None:
             session.run("pytest", *session.posargs)
             return
         quick = ("pytest", "-n", "2", "tests/unit", "tests/test_house.py", "tests/test_docs.py")
-        real = ("pytest", *REAL, f"--ignore={FIXTURES}")  # in turn: they share engines and machine
+        # two files at a time: half of what these tests do is waiting; a file's tests in turn
+        side_by_side = ("-n", "2", "--dist", "loadfile")
+        real = ("pytest", *side_by_side, *REAL, f"--ignore={FIXTURES}")
         run_all(session, quick, real)
 
 

@@ -264,10 +264,10 @@ def assert_nothing_left(watch: Watch) -> None:
     if not _shared(cache):
         assert temporary(cache) == []
     else:  # those that nobody holds, now and a moment later, when no other command works there
-        dead = {path for path in temporary(cache) if _free(path)}
+        dead = {path for path in temporary(cache) if is_abandoned(path)}
         if dead:
             time.sleep(1)
-        assert _in_use(cache) or not [path for path in dead if _free(path)], dead
+        assert _in_use(cache) or not [path for path in dead if is_abandoned(path)], dead
 
 
 def temporary(folder: Path) -> list[Path]:
@@ -320,7 +320,7 @@ def containers_over(folder: Path) -> list[str]:
     ]
 
 
-def _free(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """Whether a temporary is there and no process holds its lock (`repro.files`)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

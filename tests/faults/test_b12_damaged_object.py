@@ -11,19 +11,12 @@ import pytest
 
 from repro.engines.sandbox.unpack import unpacked
 from tests.faults.sources import LOCKS, WHEEL, World
-from tests.faults.stores import HARMS, WHEEL_SHA, layers, record_of
+from tests.faults.stores import HARMS, WHEEL_SHA, layers, record_of, without_layers
 from tests.watch import faulted
 
 pytestmark = pytest.mark.network
 
 SANDBOX = ("--engine", "sandbox")
-
-
-def without_layers(world: World) -> None:
-    """Have the layers above the base made again, from the artifacts."""
-    for name, layer in layers(world).items():
-        if name != "base":
-            record_of(world, layer).unlink()
 
 
 @pytest.mark.parametrize("harm", HARMS)

@@ -98,6 +98,42 @@ def test_a_layer_edited_in_the_image_record(tiny: Cli) -> None:
     assert_refused(tiny("verify", *SANDBOX), 3, "image.toml", "edited", "--record")
 
 
+def test_an_image_record_of_another_lock(tiny: Cli) -> None:
+    """The lock did not change, so a record of another one was edited or is from elsewhere."""
+    path = tiny.folder / LOCKS / "image.toml"
+    replaced(path, r'^environment-key = ".*"$', f'environment-key = "sha256:{"0" * 64}"')
+    before = tree_digest(tiny.folder)
+    for command in (["build"], ["verify", *SANDBOX]):
+        assert_refused(tiny(*command), 3, "image.toml", "another lock", "0" * 64, "--record")
+    assert tree_digest(tiny.folder) == before
+    assert tiny("build", "--record").code == 0
+    assert "0" * 64 not in path.read_text()
+
+
+def test_an_image_record_that_was_removed_is_said(tiny: Cli) -> None:
+    path = tiny.folder / LOCKS / "image.toml"
+    before = path.read_bytes()
+    path.unlink()
+    answer = tiny("verify", *SANDBOX)
+    assert answer.code == 0, answer
+    assert "there was no image.toml for this lock; recorded the image sha256:" in answer.err
+    assert path.read_bytes() == before
+
+
+def test_a_new_lock_drops_the_record_of_the_old_one(tiny: Cli) -> None:
+    path = tiny.folder / LOCKS / "image.toml"
+    before = path.read_bytes()
+    assert tiny("snapshot").code == 0
+    assert path.read_bytes() == before
+    replaced(tiny.folder / "repro.toml", '^python = "3.11"$', 'python = "3.11"\napt = ["tree"]')
+    answer = tiny("snapshot", "--dry-run")
+    assert path.read_bytes() == before
+    answer = tiny("snapshot")
+    assert answer.code == 0, answer
+    assert "image.toml was not of this lock, and is removed" in answer.out
+    assert not path.exists()
+
+
 def test_the_baselines_environment_must_be_that_of_its_locks(tiny: Cli) -> None:
     path = tiny.folder / "baseline/linux-amd64/seal.toml"
     replaced(path, r'^environment-key = ".*"$', f'environment-key = "sha256:{"0" * 64}"')

@@ -6,7 +6,8 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.engines.sandbox.unpack import OPAQUE, unpack, unpacked
+from repro.engines.sandbox.trees import stamp
+from repro.engines.sandbox.unpack import OPAQUE, unpack, unpacked, verified
 from repro.errors import EngineError, LockError
 from repro.files import scratch
 from repro.image.layer import Entry, write_layer
 from repro.models.image import EPOCH, Layer
+from repro.progress import Silent
 from repro.store.artifacts import Store
 
 
@@ -87,6 +90,132 @@ def test_it_is_unpacked_once(store: Store) -> None:
     (folder / "mark").touch()
     store.layer_path(layer).unlink()
     assert (unpack(store, layer) / "mark").exists()
+
+
+def grown(folder: Path) -> None:
+    (folder / "d/new").touch()
+
+
+def gone(folder: Path) -> None:
+    (folder / "d/b").unlink()
+
+
+def rewritten(folder: Path) -> None:
+    """As a careful editor does: the same size, the times of content put back."""
+    path, state = folder / "d/b", (folder / "d/b").stat()
+    path.write_bytes(b"KONTENT")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def other_mode(folder: Path) -> None:
+    (folder / "d/b").chmod(0o755)
+
+
+def other_link(folder: Path) -> None:
+    (folder / "l").unlink()
+    (folder / "l").symlink_to("d/c")
+
+
+def other_kind(folder: Path) -> None:
+    (folder / "d/b").unlink()
+    (folder / "d/b").symlink_to("c")
+
+
+def marked(folder: Path) -> None:
+    os.setxattr(folder / "d", OPAQUE, b"y")
+
+
+SAMPLE = (
+    (member("d/", tarfile.DIRTYPE, mode=0o755), b""),
+    (member("d/b"), b"content"),
+    (member("d/c"), b"more"),
+    (member("l", tarfile.SYMTYPE, link="d/b"), b""),
+)
+
+
+class Heard(Silent):
+    """What the store says of itself."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (grown, "d/new"),
+        (gone, "d/b"),
+        (rewritten, "d/b"),
+        (other_mode, "d/b"),
+        (other_link, "l"),
+        (other_kind, "d/b"),
+        (marked, "d"),
+    ],
+)
+def test_a_changed_folder_is_unpacked_anew(
+    store: Store, change: Callable[[Path], None], named: str
+) -> None:
+    heard = Heard()
+    store = Store(store.root, progress=heard)
+    layer = keep(store, tar_of(*SAMPLE))
+    folder = unpack(store, layer)
+    assert verified(store, layer) == folder
+    time.sleep(0.011)  # the coarsest clock that stamps files here
+    times = [(path, path.lstat().st_mtime_ns) for path in (folder, folder / "d")]
+    change(folder)
+    for path, moment in times:
+        os.utime(path, ns=(moment, moment))
+    assert verified(store, layer) == folder
+    assert len(heard.notes) == 1
+    assert f" {folder / named} was changed in the cache" in heard.notes[0]
+    assert (folder / "d/b").read_bytes() == b"content"
+    assert sorted(path.name for path in (folder / "d").iterdir()) == ["b", "c"]
+    assert verified(store, layer) == folder
+    assert len(heard.notes) == 1
+
+
+def test_a_folder_that_only_looks_changed_is_kept(store: Store) -> None:
+    """A backup that was put back, or a stamp that a killed process did not write."""
+    heard = Heard()
+    store = Store(store.root, progress=heard)
+    layer = keep(store, tar_of(*SAMPLE))
+    folder = unpack(store, layer)
+    inode = folder.stat().st_ino
+    (folder / "d/b").chmod(0o600)
+    (folder / "d/b").chmod(0o644)
+    assert verified(store, layer) == folder
+    folder.with_name(f"{folder.name}.seal").unlink()
+    assert unpack(store, layer) == folder
+    assert folder.stat().st_ino == inode
+    assert heard.notes == []
+
+
+def test_a_link_in_its_place_is_not_followed(store: Store) -> None:
+    layer = keep(store, tar_of(*SAMPLE))
+    folder = unpack(store, layer)
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    folder.symlink_to(aside)
+    for ask in (unpack, verified):
+        with pytest.raises(LockError, match="is a link"):
+            ask(store, layer)
+
+
+def test_a_thorough_store_compares_every_byte(store: Store) -> None:
+    """What a failing disk changed below its file system has the right stamp."""
+    layer = keep(store, tar_of(*SAMPLE))
+    folder = unpack(store, layer)
+    rewritten(folder)
+    folder.with_name(f"{folder.name}.seal").write_text(stamp(folder))
+    assert verified(store, layer) == folder
+    assert (folder / "d/b").read_bytes() == b"KONTENT"  # not seen by its stamp
+    thorough = Store(store.root)
+    thorough.thorough = True
+    unpack(thorough, layer)
+    assert (folder / "d/b").read_bytes() == b"content"
 
 
 def test_whiteouts(store: Store) -> None:

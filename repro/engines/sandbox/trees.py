@@ -54,16 +54,16 @@ def difference(one: Path, other: Path) -> str | None:
 
 def _differences(one: str, other: str, path: str) -> Iterator[str]:
     left, right = os.lstat(one), os.lstat(other)
-    if _facts(left) != _facts(right) or _attributes(one) != _attributes(other):
-        yield path or "."
-    elif stat.S_ISDIR(left.st_mode):
+    if stat.S_ISDIR(left.st_mode) and stat.S_ISDIR(right.st_mode):
         ours, theirs = _names(one), _names(other)
-        for name in sorted(ours | theirs):
+        for name in sorted(ours | theirs):  # before the folder, whose time they change
             below = f"{path}/{name}".lstrip("/")
             if name in ours and name in theirs:
                 yield from _differences(f"{one}/{name}", f"{other}/{name}", below)
             else:
                 yield below
+    if _facts(left) != _facts(right) or _attributes(one) != _attributes(other):
+        yield path or "."
     elif stat.S_ISLNK(left.st_mode):
         if os.readlink(one) != os.readlink(other):  # noqa: PTH115
             yield path

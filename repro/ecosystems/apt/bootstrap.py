@@ -85,8 +85,15 @@ for path in "$root"/usr/lib/python[23].[0-9]*; do
 done
 """
 
-# No network; and no mount of the bootstrap outlives it or is seen by who cleans up behind it.
-_ALONE = ("unshare", "--net", "--mount")
+# No network; no mount of the bootstrap outlives it or is seen by who cleans up behind it; and, in
+# a pid namespace where that can be had, no process: all end with the first.
+_ALONE = (
+    ("unshare", "--net", "--mount", "--pid", "--kill-child", "--mount-proc"),
+    ("unshare", "--net", "--mount"),
+)
+
+# When repro itself is killed, nobody would end it; the kernel does.
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 _NUMBERED = re.compile(r"\b[0-9][0-9A-Za-z.+~-]*[0-9A-Za-z]\b")
 _POOL = re.compile(r"pool/([0-9a-f]{64})\.deb")
@@ -153,9 +160,8 @@ class Bootstrap:
         write_atomic(repository / "Release", release(packages, _ORIGIN, self.suite).encode())
 
     def _command(self, folder: Path, repository: Path) -> Sequence[str]:
-        alone = (*_ALONE, "--") if os.geteuid() == 0 and can_unshare() else ()
         return (
-            *alone,
+            *_guarded(),
             *("mmdebstrap", "--format=tar", "--variant=essential"),
             f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
             f"--include={','.join(deb.name for deb in self.debs)}",
@@ -226,9 +232,15 @@ def _version(program: str) -> str:
     return match[0] if match else ""
 
 
-def can_unshare() -> bool:
-    """Whether root may make namespaces here (not in every container)."""
-    return which("unshare") is not None and not run([*_ALONE, "true"], timeout=60).code
+def _guarded() -> tuple[str, ...]:
+    """Return what goes before mmdebstrap: as much as works here (not all does in a container)."""
+    namespaces = _ALONE if os.geteuid() == 0 else ()
+    best = [(*_WITH_US, *words) for words in namespaces]
+    wishes: list[tuple[str, ...]] = [*best, *namespaces, _WITH_US]
+    for words in wishes:
+        if which(words[0]) is not None and not run([*words, "true"], timeout=60).code:
+            return words
+    return ()
 
 
 @contextmanager

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from repro.addresses import redact
+from repro.connections import MAX_REDIRECTS, Lines, make_session
 from repro.errors import LockError, NetworkError
 from repro.patience import Patience, Tries, Waiting
 from repro.progress import Progress, Silent
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import requests
 
 CHUNK = 1 << 18
-MAX_REDIRECTS = 5
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _GAIN = 1 << 20  # bytes: a connection that brought as many more was no failed try
 
@@ -39,6 +39,7 @@ class Http:
         self.waiting = Waiting(patience=patience or Patience(), progress=progress or Silent())
         self._local = threading.local()
         self._transfers: set[_Transfer] = set()
+        self._lines = Lines()
         self._proxies: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
 
@@ -55,6 +56,7 @@ class Http:
         self.waiting.stopped.set()
         for transfer in tuple(self._transfers):
             transfer.interrupt()
+        self._lines.cut()
 
     def get(self, url: str, *, accept: str = "*/*", limit: int = 256 << 20) -> tuple[bytes, str]:
         """Return body and content type. Raises NetworkError; FileNotFoundError never escapes."""
@@ -186,34 +188,8 @@ class Http:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = _make_session()
+            session = self._local.session = make_session(self._lines)
         return session
-
-
-def _make_session() -> requests.Session:
-    import requests
-
-    class Session(requests.Session):
-        """Follows redirects within bounds; `requests` itself keeps logins to their origin."""
-
-        def get_redirect_target(self, resp: requests.Response) -> str | None:
-            target = super().get_redirect_target(resp)
-            if target is None:
-                return None
-            if resp.url.startswith("https:") and not urljoin(resp.url, target).startswith("https:"):
-                raise NetworkError(
-                    f"{redact(resp.url)}: redirects from https to an address that is not",
-                    hint="name another index or mirror, or its https address",
-                )
-            length = resp.headers.get("Content-Length", "")
-            if not length.isdecimal() or int(length) > CHUNK:
-                resp.close()  # else `requests` reads it whole, however long it is
-            return target
-
-    session = Session()
-    session.max_redirects = MAX_REDIRECTS
-    session.headers["User-Agent"] = "repro"
-    return session
 
 
 class _StartAnew(Exception):  # noqa: N818 - no error: the body begins again

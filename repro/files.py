@@ -25,6 +25,7 @@ from typing import BinaryIO
 from repro.errors import LocalError
 
 CHUNK = 1 << 20
+_ROOM = "free some space on that file system"
 _TEMPORARY = ".repro-tmp-"
 _NAME = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}")  # as tempfile makes them
 
@@ -39,7 +40,7 @@ def local_errors(path: Path) -> Iterator[None]:
         if isinstance(where, bytes):
             where = where.decode(errors="replace")
         hints = {
-            errno.ENOSPC: "free some space on that file system, or move the cache: REPRO_CACHE=DIR",
+            errno.ENOSPC: f"{_ROOM}, or move the cache: REPRO_CACHE=DIR",
             errno.EDQUOT: "free some of your quota, or move the cache: REPRO_CACHE=DIR",
             errno.EACCES: "check its owner and permissions",
             errno.EPERM: "check its owner and permissions",
@@ -48,6 +49,18 @@ def local_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "that file system is read-only; move the cache: REPRO_CACHE=DIR",
         }
         raise LocalError(f"{where}: {error.strerror}", hint=hints.get(error.errno or 0)) from error
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise LocalError when the file system of `folder` has less than `size` bytes left."""
+    with local_errors(folder):
+        state = os.statvfs(make_folder(folder))
+    free = state.f_bavail * state.f_frsize
+    if state.f_blocks and free < size:  # some network file systems say 0 of everything
+        raise LocalError(
+            f"{folder}: {size:,} bytes are needed there, {free:,} are free",
+            hint=f"{_ROOM}, or move the cache: REPRO_CACHE=DIR",
+        )
 
 
 def make_folder(path: Path, mode: int = 0o777) -> Path:
@@ -129,10 +142,7 @@ def write_together(
     """
     folder = folder.resolve()
     make_folder(folder.parent)
-    with (
-        local_errors(folder),
-        scratch(_within_reach(staging, folder.parent)) as temporary,
-    ):
+    with local_errors(folder), scratch(_within_reach(staging, folder.parent)) as temporary:
         fresh = temporary / "new"
         fresh.mkdir()
         if folder.is_dir():
@@ -181,10 +191,7 @@ def replace_folder(
     `staging` as in `replacing`. Raises LocalError.
     """
     make_folder(path.parent)
-    with (
-        local_errors(path),
-        scratch(_within_reach(staging, path.parent)) as temporary,
-    ):
+    with local_errors(path), scratch(_within_reach(staging, path.parent)) as temporary:
         fresh = temporary / "new"
         fresh.mkdir()
         fill(fresh)

@@ -31,6 +31,7 @@ FLOORS = {
     "attribute": 1,
     "process": 2,
     "files": 2,
+    "connections": 2,
     "download": 2,
     "patience": 2,
     "mutex": 2,
@@ -48,6 +49,7 @@ FLOORS = {
 
 BESIDE = {
     ("models", "errors"),
+    ("download", "connections"),
     ("download", "patience"),
     ("project", "files"),
     ("mutex", "files"),
@@ -63,8 +65,12 @@ CONFINED = {
     "rich": ("repro.cli", "repro.report"),
     "docker": ("repro.engines.docker", "repro.image.registry"),
     "pandas": ("repro.measure", "repro.compare"),
-    "requests": ("repro.download", "repro.engines.docker"),  # the docker SDK raises its errors
-    "urllib3": ("repro.download", "repro.engines.docker"),
+    "requests": (
+        "repro.connections",
+        "repro.download",
+        "repro.engines.docker",
+    ),  # the docker SDK raises its errors
+    "urllib3": ("repro.connections", "repro.download", "repro.engines.docker"),
     "multiprocessing": (),
     "pty": (),
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from repro.addresses import redact
 from repro.download import Http
-from repro.errors import LockError, NetworkError
-from repro.files import local_errors
+from repro.errors import LocalError, LockError, NetworkError
+from repro.files import local_errors, require_room
 from repro.progress import Progress, Task
 from repro.store.artifacts import Store
 
@@ -48,8 +48,8 @@ class Fetcher:
         One that is damaged there is fetched once more.
 
         Raises LockError when a source served other bytes than the lock's, or none can replace a
-        damaged one; NetworkError naming every package that no source has; what did arrive stays
-        in the store.
+        damaged one; NetworkError naming every package that no source has; LocalError when the disk
+        is full. What did arrive stays in the store.
         """
         missing = [
             item for item in wanted if not self.store.has(item.sha256, item.size, label=item.label)
@@ -58,6 +58,7 @@ class Fetcher:
             return
         failures: list[tuple[Wanted, LockError | NetworkError]] = []
         total = sum(item.size for item in missing)
+        require_room(self.store.root, total)
         plural = "" if len(missing) == 1 else "s"
         with self.progress.task(f"fetching {len(missing)} {what}{plural}", total) as task:
             pool = ThreadPoolExecutor(WORKERS)
@@ -67,7 +68,7 @@ class Fetcher:
                 ):
                     if error is not None:
                         failures.append((item, error))
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, LocalError):
                 self.http.stop()  # the workers may be waiting for a server
                 raise
             finally:

@@ -3,6 +3,7 @@
 from tests.faults.private_daemon import own_daemon
 from tests.faults.sources import locked_project, pin, world
 from tests.faults.stores import stock, stocked
+from tests.faults.three import three, three_template
 from tests.support import cache, tiny, tiny_template
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "pin",
     "stock",
     "stocked",
+    "three",
+    "three_template",
     "tiny",
     "tiny_template",
     "world",

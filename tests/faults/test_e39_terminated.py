@@ -1,0 +1,173 @@
+"""E39: SIGTERM ends everything with 143, within seconds: fetching, bootstrap, analysis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.faults.remains import gone, held_locks, torn_objects
+from tests.faults.server import Reply
+from tests.faults.sources import World, on_mirror
+from tests.support import Cli, tree_digest
+from tests.watch import containers_over, processes_over, temporary
+
+pytestmark = pytest.mark.network
+
+SOON = 20.0
+"""Seconds: on a machine that is busy with other tests; usually it takes a tenth of that."""
+
+
+@contextmanager
+def started(cli: Cli, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The command in the background; killed at the end of the block if it is still there."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "repro", *words],
+        cwd=cli.folder,
+        env=cli.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def until(holds: Callable[[], bool], child: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def terminate(child: subprocess.Popen[bytes]) -> None:
+    """Send SIGTERM; it ends soon, says so in one line and shows no traceback."""
+    start = time.monotonic()
+    child.send_signal(signal.SIGTERM)
+    _, said = child.communicate(timeout=60)
+    assert time.monotonic() - start < SOON
+    assert child.returncode == 143, said
+    assert said.decode().splitlines()[-1] == "error: terminated"
+    assert b"Traceback" not in said
+
+
+def below(process: int) -> set[int]:
+    """All processes that descend from one."""
+    found, waiting = set[int](), [process]
+    while waiting:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for thread in Path(f"/proc/{waiting.pop()}/task").iterdir():
+                children = {int(word) for word in (thread / "children").read_text().split()}
+                waiting += children - found
+                found |= children
+    return found
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["sandbox", "docker"])
+def test_while_the_analysis_runs(tiny: Cli, engine: str) -> None:
+    script = tiny.folder / "analysis.py"
+    usual = script.read_text()
+    script.write_text(
+        "import signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "subprocess.Popen(['sleep', '6000'])\n"
+        "print('it runs', flush=True)\ntime.sleep(6000)\n"
+    )
+    before = tree_digest(tiny.folder)
+    with started(tiny, "--engine", engine, "run") as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"it runs\n"
+        children = below(child.pid)
+        assert bool(children) is (engine == "sandbox")
+        assert processes_over(tiny.folder)
+        terminate(child)
+    assert tree_digest(tiny.folder) == before
+    assert [pid for pid in children if not gone(pid)] == []
+    assert processes_over(tiny.folder) == []
+    assert containers_over(tiny.folder) == []
+    assert temporary(tiny.folder) == held_locks(tiny.folder / ".repro") == []
+    script.write_text(usual)
+    answer = tiny("--engine", engine, "run")
+    assert answer.code == 0, answer
+
+
+def test_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
+    """In the midst of dpkg: mmdebstrap, its children and its folder in memory are gone."""
+    cli, shm = with_artifacts_only(tiny, tmp_path), Path("/dev/shm")
+    elsewhere = set(temporary(shm))
+    before = tree_digest(cli.folder)
+    with started(cli, "build") as child:
+        until(lambda: b"dpkg" in names(below(child.pid)), child)
+        children = below(child.pid)
+        terminate(child)
+    assert [pid for pid in children if not gone(pid)] == []
+    assert set(temporary(shm)) - elsewhere == set()
+    assert tree_digest(cli.folder) == before
+    assert temporary(cli.cache) == held_locks(cli.cache) == []
+    assert list(cli.cache.glob("layers/*")) == []
+
+
+def test_killed_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
+    """E40 there: nobody can clean up, but the kernel ends mmdebstrap and all its children."""
+    cli = with_artifacts_only(tiny, tmp_path)
+    with started(cli, "build") as child:
+        until(lambda: b"dpkg" in names(below(child.pid)), child)
+        children = below(child.pid)
+        child.kill()
+        child.wait()
+        deadline = time.monotonic() + SOON
+        while left := [pid for pid in children if not gone(pid)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+    assert held_locks(cli.cache) == []
+    assert torn_objects(cli.cache) == []
+    assert list(cli.cache.glob("layers/*")) == []
+
+
+def with_artifacts_only(tiny: Cli, tmp_path: Path) -> Cli:
+    """The command with a store that has all artifacts, and no layer."""
+    cache = tmp_path / "cache"
+    shutil.copytree(tiny.cache / "sha256", cache / "sha256", copy_function=os.link)
+    return Cli(cache=cache, folder=tiny.folder)
+
+
+def names(processes: set[int]) -> set[bytes]:
+    """Names of the programs that they run."""
+    found = set()
+    for pid in processes:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.add(Path(f"/proc/{pid}/comm").read_bytes().strip())
+    return found
+
+
+def test_while_it_fetches(world: World) -> None:
+    """A hundred packages, of which one never comes; what did arrive is whole and is kept."""
+    before = tree_digest(world.cli.folder)
+    held = world.debs[40]
+    world.server.replies[on_mirror(held)] = Reply(hang=True)
+    with started(world.cli, "build") as child:
+        until(lambda: world.server.count(on_mirror(held)) > 0, child)
+        until(lambda: world.store.has(world.debs[0].sha256), child)
+        terminate(child)
+    assert tree_digest(world.cli.folder) == before
+    assert temporary(world.cli.cache) == held_locks(world.cli.cache) == []
+    assert torn_objects(world.cli.cache) == []
+    assert not world.store.has(held.sha256)
+    assert world.store.has(world.debs[0].sha256)

@@ -158,6 +158,7 @@ def write_together(
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EBUSY):
                 raise
+            make_folder(folder)
             for name in contents:
                 (fresh / name).replace(folder / name)
             sync_folder(folder)

@@ -47,15 +47,18 @@ def main() -> int:
         for name in given.names or SUBJECTS:
             say(f"{name}:")
             found += SUBJECTS[name](workshop)
-    text = _page(facts, found, time.monotonic() - began)
+    words = [*given.names, *(["--quick"] if given.quick else [])]
+    text = _page(facts, found, words, time.monotonic() - began)
     print(text, end="")
     if given.write:
         given.write.write_text(text)
     return 0
 
 
-def _page(facts: tuple[tuple[str, str], ...], found: list[Figure], seconds: float) -> str:
-    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+def _page(
+    facts: tuple[tuple[str, str], ...], found: list[Figure], words: list[str], seconds: float
+) -> str:
+    command = shlex.join(["nox", "-s", "bench", *(["--", *words] if words else [])])
     lines = [HEAD, *(f"- {name}: {value}" for name, value in facts)]
     lines += [f"- Date: {time.strftime('%Y-%m-%d', time.gmtime())}"]
     lines += [f"- Command: `{command}` ({seconds / 60:.0f} minutes)", "", table(found)]

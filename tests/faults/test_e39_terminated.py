@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.files import sweep
 from tests.faults.remains import gone, held_locks, torn_objects
 from tests.faults.server import Reply
 from tests.faults.sources import World, on_mirror
@@ -126,7 +127,8 @@ def test_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
 
 def test_killed_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
     """E40 there: nobody can clean up, but the kernel ends mmdebstrap and all its children."""
-    cli = with_artifacts_only(tiny, tmp_path)
+    cli, shm = with_artifacts_only(tiny, tmp_path), Path("/dev/shm")
+    elsewhere = set(shm.glob(".repro-tmp-*"))
     with started(cli, "build") as child:
         until(lambda: b"dpkg" in names(below(child.pid)), child)
         children = below(child.pid)
@@ -139,6 +141,9 @@ def test_killed_while_the_base_is_built(tiny: Cli, tmp_path: Path) -> None:
     assert held_locks(cli.cache) == []
     assert torn_objects(cli.cache) == []
     assert list(cli.cache.glob("layers/*")) == []
+    behind = set(shm.glob(".repro-tmp-*")) - elsewhere
+    sweep(shm)  # as the next bootstrap does
+    assert [path for path in behind if path.exists()] == []
 
 
 def with_artifacts_only(tiny: Cli, tmp_path: Path) -> Cli:

@@ -286,7 +286,9 @@ def test_no_setuid_program_comes_out(bench: Bench) -> None:
     assert stat.S_IMODE((bench.stage / "mine").stat().st_mode) == 0o755
 
 
-@pytest.mark.parametrize("path", ["/tmp/new", "/tmp/home/new", "/dev/shm/new"])
+@pytest.mark.parametrize(
+    "path", ["/tmp/only-inside", "/tmp/home/only-inside", "/dev/shm/only-inside"]
+)
 def test_scratch_space_is_private_and_gone_afterwards(bench: Bench, path: str) -> None:
     write = ("sh", "-c", f"test ! -e {path} && echo x >{path} && cat {path}")
     ran = bench.run(bench.job(write, write))  # the second step finds it empty again

@@ -98,10 +98,3 @@ OPEN = {
     "i74": "no file of the project is in an image; the warning of keys that a run sees is missing",
 }
 """Rows without a test, and why."""
-
-PENDING = frozenset(
-    {
-        "b15", "b16", "b17", "d36", "e39", "e40", "e41", "e42", "e43", "e44", "e45", "i71",
-    }
-)  # fmt: skip
-"""Rows whose tests are being written: empty once they are in."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.ecosystems.apt.index import Target, parse_targets, release_date
+from repro.ecosystems.apt.index import Target, parse_targets
+from repro.ecosystems.apt.private import release_date
 from repro.errors import LockError
 
 TARGETS = """\

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from repro.download import Http
 from repro.ecosystems.apt import index as apt_index
+from repro.ecosystems.apt import private as apt_private
 from repro.ecosystems.apt import sources as apt_sources
 from repro.ecosystems.pip import layout, piptools, uv
 from repro.ecosystems.pip.indexes import (
@@ -311,7 +312,7 @@ READERS: dict[str, Foreign] = {
     ),
     "Release": Foreign(
         samples=(RELEASE,),
-        read=lambda data: apt_index.release_date(data.decode(errors="replace")),
+        read=lambda data: apt_private.release_date(data.decode(errors="replace")),
         leaves=(LockError,),
         names="Release",
     ),

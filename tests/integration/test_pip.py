@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_the_target_decides_not_the_host(server: Server, tmp_path: Path) -> None
     )
     found = lock(server, tmp_path, "app", environment=environment, glibc="2.41")
     assert found.artifacts[1].filename == "lib-2.0-py3-none-any.whl"
+
+
+def test_the_size_of_a_file_in_the_store_is_not_asked_for(server: Server, tmp_path: Path) -> None:
+    """This index's pages do not say it; uv has read the metadata, in a cache of its own."""
+    lib = make_wheel(Recipe(name="lib", version="2.0"))
+    sha256 = hashlib.sha256(lib).hexdigest()
+    path = f"/files/{Recipe(name='lib', version='2.0').filename}"
+    lock(server, tmp_path, f"lib==2.0 --hash=sha256:{sha256}")
+    asked = server.count(path)
+    Store(tmp_path / "store").put([lib], sha256, label="lib")
+    found = lock(server, tmp_path, f"lib==2.0 --hash=sha256:{sha256}")
+    assert [item.size for item in found.artifacts] == [len(lib)]
+    assert server.count(path) == asked
 
 
 def test_pins_stay_until_they_are_upgraded(server: Server, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ class _Resolver:
         if sha256 is None:
             sha256, size = self._read(file)
         elif size is None:
-            size = self.http.size(file.address)
+            size = self._size(sha256, file.address)
         return PipArtifact(
             name=package.name,
             version=package.version,
@@ -163,6 +163,12 @@ class _Resolver:
             sha256=sha256,
             index=file.index,
         )
+
+    def _size(self, sha256: str, address: str) -> int:
+        """The size of a file in bytes: the store may have it, else its index is asked."""
+        if self.store.has(sha256):
+            return self.store.path(sha256).stat().st_size
+        return self.http.size(address)
 
     def _still_fits(self, old: PipArtifact) -> bool:
         """Whether the wheel that was built for the old lock is one for this target."""

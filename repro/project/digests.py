@@ -18,9 +18,11 @@ from repro.project.pyproject import NAME as PYPROJECT
 from repro.project.tree import below, data_paths, members, project_files, recorded_name
 
 
-def code_digests(project: Project) -> tuple[FileDigest, ...]:
+def code_digests(project: Project, top: Path) -> tuple[FileDigest, ...]:
     """Digest what decides a run beside environment and data: the files, and `[analysis]`.
 
+    The files are read in `top`: the project's folder, or a copy of it, of which what has come to
+    the project since is no part.
     The configuration, the environment's inputs and the locks are left out: a tolerance is no
     code, and what is installed has the environment key. Of a pyproject.toml that is one of them
     the rest is digested: an analysis may keep its parameters there.
@@ -30,10 +32,10 @@ def code_digests(project: Project) -> tuple[FileDigest, ...]:
     elsewhere = {project.config, environment.apt_source, *(one.path for one in environment.pip)}
     for path in project_files(project):
         if path == PYPROJECT and path in elsewhere:
-            found.append(_rest_digest(project.root / path))
+            found.append(_rest_digest(top / path))
         if path in elsewhere or below(path, ("lockfiles",)):
             continue
-        if (item := _digest(project.root / path, path)) is not None:
+        if (item := _digest(top / path, path)) is not None:
             found.append(item)
     return tuple(sorted(found, key=lambda item: item.path))
 

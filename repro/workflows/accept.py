@@ -52,7 +52,7 @@ def _promotable(project: Project, lock: Lock) -> Run | None:
     same = (
         recorded.environment_key == lock.key
         and recorded.platform == PLATFORM
-        and recorded.code == digests.code_digests(project)
+        and recorded.code == digests.code_digests(project, project.root)
         and recorded.data == digests.data_digests(project)
     )
     if not same:

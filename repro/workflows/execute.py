@@ -23,7 +23,7 @@ from repro.project import digests
 from repro.project import stage as stages
 from repro.workflows.build import build_image
 from repro.workflows.failure import require_success
-from repro.workflows.lockfiles import read_lock
+from repro.workflows.lockfiles import require_locks
 from repro.workflows.runs import RUN
 from repro.workflows.state import staging
 from repro.workflows.tools import Tools
@@ -99,9 +99,10 @@ def execute(
         project = replace(project, analysis=analysis)
     setting.engine.load(setting.image)
     stamps = digests.data_stamps(project)
-    code, data = digests.code_digests(project), digests.data_digests(project)
+    data = digests.data_digests(project)
     with scratch(staging(project)) as folder:
         stage = stages.fill_stage(project, make_folder(folder / "project"))
+        code = digests.code_digests(project, stage.folder)  # what runs: the tree may change again
         fresh = make_folder(folder / "run")
         _copy_locks(project, setting.lock, fresh / "locks")
         execution = setting.engine.run(
@@ -153,8 +154,7 @@ def _copy_locks(project: Project, lock: Lock, target: Path) -> None:
     """Keep the locks with the run. Raises LockError when they are no longer those it runs in."""
     for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
         copy_regular(project.lock_folder / name, target / name)
-    if read_lock(target, root=project.root).key != lock.key:
-        raise LockError("the locks changed while their image was made", hint="run it again")
+    require_locks(target, lock, root=project.root)
 
 
 def _keep(project: Project, recorded: Run, *, own_command: bool) -> Run:

@@ -11,7 +11,7 @@ from repro.locks.records import render_image
 from repro.models.image import RECIPE, Image, ImageRecord
 from repro.models.lock import Lock
 from repro.models.project import Project
-from repro.workflows.lockfiles import read_image_record
+from repro.workflows.lockfiles import read_image_record, require_locks
 from repro.workflows.state import staging
 from repro.workflows.tools import Tools
 
@@ -26,14 +26,14 @@ def enforce(
     """
     old = read_image_record(project)
     if old is not None and old.environment_key != lock.key and not record:
+        require_locks(project.lock_folder, lock, root=project.root)
         raise LockError(
             f"{seal.IMAGE_RECORD} is the record of another lock: its environment is "
             f"{old.environment_key}, this one is {lock.key}",
             hint="restore it and the locks together from version control; if the locks are "
             "right, record it anew: repro build --record",
         )
-    same_subject = old is not None and old.recipe == RECIPE
-    if old is not None and same_subject and not record:
+    if old is not None and old.recipe == RECIPE and not record:
         if old.image_id != image.id:
             raise _other_image(old, image, tools)
         if (old.manifest_digest, old.layers) != (image.manifest_digest, _named_layers(image)):
@@ -43,7 +43,7 @@ def enforce(
                 hint="restore it from version control, or record it anew: repro build --record",
             )
         return old, False
-    if old is not None and old.recipe != RECIPE and not record:
+    if old is not None and not record:
         tools.progress.note(
             f"image.toml is of recipe {old.recipe}, this repro builds recipe {RECIPE}: "
             "record the new image with repro build --record"
@@ -59,6 +59,7 @@ def enforce(
         layers=_named_layers(image),
         tools=tool_versions(),
     )
+    require_locks(project.lock_folder, lock, root=project.root)
     path = project.lock_folder / seal.IMAGE_RECORD
     write_atomic(path, render_image(new), staging=staging(project))
     return new, True

@@ -11,7 +11,7 @@ from repro.files import open_regular
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
 from repro.models.image import ImageRecord
-from repro.models.lock import Lock, LockState, PipArtifact, Seal
+from repro.models.lock import Lock, LockState, Seal
 from repro.models.project import PLATFORM, Project
 
 SNAPSHOT = "run: repro snapshot"
@@ -106,6 +106,15 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
     return seal.make_lock(debs, sealed)
 
 
+def require_locks(folder: Path, lock: Lock, *, root: Path) -> None:
+    """Raise LockError unless the locks in `folder` are this one, still.
+
+    A build takes minutes, and a snapshot may have written others meanwhile.
+    """
+    if read_lock(folder, root=root).key != lock.key:
+        raise LockError("the locks changed while their image was made", hint="run it again")
+
+
 def _text(parts: dict[str, bytes], name: str, where: str) -> str:
     try:
         return parts[name].decode()
@@ -130,11 +139,6 @@ def fresh_lock(project: Project) -> Lock:
             hint=SNAPSHOT,
         )
     return read_lock(project.lock_folder, root=project.root)
-
-
-def old_artifacts(lock: Lock | None) -> tuple[PipArtifact, ...]:
-    """The pip pins to keep."""
-    return lock.pip if lock else ()
 
 
 def read_image_record(project: Project) -> ImageRecord | None:

@@ -40,6 +40,7 @@ def verify(project: Project, tools: Tools) -> Verification:
     old = _measure_baseline(project, baseline)
     with fresh_turn(project, tools) as lock:
         recorded = rerun(project, lock, tools)
+    _require_equal(baseline.data, recorded.data)  # a build, and waiting for one, take minutes
     new = measure_folder(project, recorded.output_folder)
     comparison = compare(old, new, project.metrics, project.tables)
     return Verification(
@@ -127,8 +128,11 @@ def _require_same_data(project: Project, baseline: Baseline) -> None:
             f"data that the baseline was made with is missing: {', '.join(gone)}",
             hint="restore it; or correct data = [...] under [analysis] and accept a new baseline",
         )
-    changed = changed_paths(baseline.data, data_digests(project))
-    if changed:
+    _require_equal(baseline.data, data_digests(project))
+
+
+def _require_equal(data: tuple[FileDigest, ...], found: tuple[FileDigest, ...]) -> None:
+    if changed := changed_paths(data, found):
         raise LockError(
             "the data is not that of the baseline: " + paths_shown(changed),
             hint="restore it; or, if the new data is meant: repro accept --reason …",

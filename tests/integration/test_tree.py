@@ -61,12 +61,12 @@ def test_vendored_artifacts_are_no_code_and_are_not_staged(tmp_path: Path) -> No
     (tmp_path / "vendored").mkdir()
     (tmp_path / "vendored" / "pytz-2022.1-py2.py3-none-any.whl").write_bytes(b"wheel")
     one = project(tmp_path)
-    before = digests.code_digests(replace(one, sources=Sources(vendor="vendored/")))
+    before = digests.code_digests(replace(one, sources=Sources(vendor="vendored/")), one.root)
     assert [name for name in tree.project_files(one) if name.startswith("vendored/")]
     vendored = replace(one, sources=Sources(vendor="vendored/"))
     assert not [name for name in tree.project_files(vendored) if name.startswith("vendored/")]
     (tmp_path / "vendored" / "more.whl").write_bytes(b"another")
-    assert digests.code_digests(vendored) == before
+    assert digests.code_digests(vendored, vendored.root) == before
 
 
 def test_a_stage_holds_no_output_and_no_data(tmp_path: Path) -> None:
@@ -120,14 +120,27 @@ def test_h66_what_is_no_plain_file_is_never_opened(tmp_path: Path, kind: str) ->
 def test_code_digests_ignore_tolerances_and_notice_the_command(tmp_path: Path) -> None:
     fill(tmp_path)
     first = project(tmp_path)
-    before = digests.code_digests(first)
+    before = digests.code_digests(first, first.root)
     (tmp_path / "repro.toml").write_text("# other tolerances")
-    assert digests.code_digests(first) == before
+    assert digests.code_digests(first, first.root) == before
     assert first.analysis is not None
     other = replace(first, analysis=replace(first.analysis, steps=(("false",),)))
-    assert digests.code_digests(other) != before
+    assert digests.code_digests(other, other.root) != before
     (tmp_path / "a.py").write_text("other")
-    assert digests.code_digests(first) != before
+    assert digests.code_digests(first, first.root) != before
+
+
+def test_a_copy_is_digested_as_it_was_made(tmp_path: Path) -> None:
+    """What is edited while the data is read, or the image built, has not run."""
+    root, stage = tmp_path / "p", tmp_path / "s"
+    fill(root)
+    stage.mkdir()
+    before = digests.code_digests(project(root), root)
+    stages.fill_stage(project(root), stage)
+    (root / "a.py").write_text("edited")
+    (root / "new.py").write_text("")
+    assert digests.code_digests(project(root), stage) == before
+    assert digests.code_digests(project(root), root) != before
 
 
 def test_submodules_nested_repositories_and_conflicts_are_whole(tmp_path: Path) -> None:
@@ -140,9 +153,9 @@ def test_submodules_nested_repositories_and_conflicts_are_whole(tmp_path: Path) 
     git(tmp_path, "init", "-q")
     one = project(tmp_path)
     assert "nested/m.py" in tree.project_files(one)
-    before = digests.code_digests(one)
+    before = digests.code_digests(one, one.root)
     (nested / "m.py").write_text("2")
-    assert digests.code_digests(one) != before
+    assert digests.code_digests(one, one.root) != before
     blob = subprocess.run(
         ["git", "-C", str(tmp_path), "hash-object", "-w", "a.py"], check=True, capture_output=True
     ).stdout.decode().strip()  # fmt: skip
@@ -192,7 +205,9 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     (root / os.fsdecode(b"caf\xe9.py")).touch()
     (root / "data" / os.fsdecode(b"\xff")).touch()
     one = project(root)
-    names = [item.path for item in (*digests.code_digests(one), *digests.data_digests(one))]
+    names = [
+        item.path for item in (*digests.code_digests(one, one.root), *digests.data_digests(one))
+    ]
     assert {r"caf\xe9.py", r"data/\xff"} <= set(names)
     staged = stages.fill_stage(one, stage)
     (stage / os.fsdecode(b"new\xe9")).touch()

@@ -6,10 +6,20 @@ import os
 import re
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from repro.engines.base import Engine
+from repro.errors import LockError
+from repro.progress import Silent
+from repro.project.load import load_project
+from repro.workflows.assemble import assemble
+from repro.workflows.image_record import enforce
+from repro.workflows.lockfiles import fresh_lock
+from repro.workflows.tools import Tools, make_tools
+from repro.workflows.verify import verify
 from tests.support import Cli, assert_refused, tree_digest
 from tests.watch import faulted
 
@@ -108,6 +118,36 @@ def test_an_image_record_of_another_lock(tiny: Cli) -> None:
     assert tree_digest(tiny.folder) == before
     assert tiny("build", "--record").code == 0
     assert "0" * 64 not in path.read_text()
+
+
+def tools_of(cli: Cli) -> Tools:
+    return make_tools(progress=Silent(), engine_name="sandbox", cache_root=cli.cache)
+
+
+def test_no_image_of_a_lock_that_was_replaced_meanwhile_is_recorded(tiny: Cli) -> None:
+    """A build takes minutes; its record beside a newer lock would be another lock's."""
+    project, tools = load_project(tiny.folder).project, tools_of(tiny)
+    lock = fresh_lock(project)
+    image, _ = assemble(project, lock, tools)
+    older, before = replace(lock, key=f"sha256:{'0' * 64}"), tree_digest(tiny.folder)
+    for _ in range(2):
+        with pytest.raises(LockError, match="the locks changed while their image was made"):
+            enforce(project, older, image, tools, record=False)
+        assert tree_digest(tiny.folder) == before
+        (tiny.folder / LOCKS / "image.toml").unlink()
+        before = tree_digest(tiny.folder)
+
+
+def test_data_that_changes_before_it_is_read_is_not_judged(tiny: Cli) -> None:
+    """Between the first look at the data and the run lie a build and the wait for others."""
+    project, tools = load_project(tiny.folder).project, tools_of(tiny)
+
+    def late() -> Engine:
+        (tiny.folder / "data" / "numbers.csv").write_text("value\n1\n2\n")
+        return tools.engine()
+
+    with pytest.raises(LockError, match=r"the data is not that of the baseline: .*numbers\.csv"):
+        verify(project, replace(tools, engine=late))
 
 
 def test_an_image_record_that_was_removed_is_said(tiny: Cli) -> None:

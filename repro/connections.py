@@ -26,6 +26,7 @@ class Lines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: set[HTTPConnection] = set()
+        self._cut = False
 
     def watched(self, base: type[HTTPConnection]) -> type[HTTPConnection]:
         """Return the class, of which each object is known here while it is connected."""
@@ -36,6 +37,9 @@ class Lines:
                 super().connect()
                 with lines._lock:
                     lines._open.add(self)
+                    late = lines._cut
+                if late:
+                    _shut(self)
 
             def close(self) -> None:
                 with lines._lock:
@@ -45,13 +49,21 @@ class Lines:
         return Connection
 
     def cut(self) -> None:
-        """Shut every connection down: whoever reads from it has the end of the stream."""
+        """Shut every connection down, now and as soon as it is made, for ever.
+
+        Whoever reads from it has the end of the stream.
+        """
         with self._lock:
+            self._cut = True
             found = tuple(self._open)
         for connection in found:
-            if (line := connection.sock) is not None:
-                with suppress(OSError):  # the other side was faster
-                    socket.socket.shutdown(line, socket.SHUT_RDWR)
+            _shut(connection)
+
+
+def _shut(connection: HTTPConnection) -> None:
+    if (line := connection.sock) is not None:
+        with suppress(OSError):  # the other side was faster
+            socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
 def make_session(lines: Lines) -> requests.Session:

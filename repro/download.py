@@ -1,6 +1,6 @@
 """The only user of HTTP: bounded, resumed where it breaks, and it never shows a credential.
 
-Formats: RFC 9110 (ranges: §14, conditions: §13.1.5, Retry-After: §10.2.3).
+Formats: RFC 9110 (ranges: §14, Retry-After: §10.2.3).
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from repro.addresses import redact
 from repro.connections import MAX_REDIRECTS, Lines, make_session
 from repro.errors import LockError, NetworkError
+from repro.headers import condition, length
 from repro.patience import Patience, Tries, Waiting
 from repro.progress import Progress, Silent
 
@@ -57,6 +59,18 @@ class Http:
         for transfer in tuple(self._transfers):
             transfer.interrupt()
         self._lines.cut()
+
+    @contextmanager
+    def workers(self, most: int) -> Iterator[ThreadPoolExecutor]:
+        """Yield a pool of threads that read addresses; when the block fails they end at once."""
+        pool = ThreadPoolExecutor(most)
+        try:
+            yield pool
+        except BaseException:
+            self.stop()  # they may be waiting for a server
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def get(self, url: str, *, accept: str = "*/*", limit: int = 256 << 20) -> tuple[bytes, str]:
         """Return body and content type. Raises NetworkError; FileNotFoundError never escapes."""
@@ -119,10 +133,10 @@ class Http:
         if url.startswith("file:"):
             return sum(len(piece) for piece in _FileBody(unquote(urlsplit(url).path)))
         with self.answer(url, self.tries(url), "HEAD") as response:
-            length = response.headers.get("Content-Length", "")
-        if not length.isdecimal():
+            found = length(response.headers)
+        if found is None:
             raise NetworkError(f"{redact(url)}: does not say its size")
-        return int(length)
+        return found
 
     def tries(self, url: str, size: int | None = None) -> Tries:
         """Return the tries and the time that an address has from now on."""
@@ -259,8 +273,8 @@ class _Transfer:
             self._response = self._ask({})
         response = self._response
         self.kind = response.headers.get("Content-Type", "")
-        self._size = _length(response) or self._size
-        condition = _condition(response)
+        self._size = length(response.headers) or self._size
+        validator = condition(response.headers)
         while True:
             broken = yield from self._pieces(response)
             self.close()
@@ -270,9 +284,9 @@ class _Transfer:
                 self._tries.renew()
             self._furthest = max(self._furthest, self._received)
             self._tries.next(broken)
-            if condition is None or not self._received or not self.resumable:
+            if validator is None or not self._received or not self.resumable:
                 raise _StartAnew
-            response = self._response = self._rest(condition)
+            response = self._response = self._rest(validator)
             self.spliced = True
 
     def _ask(self, headers: Mapping[str, str]) -> requests.Response:
@@ -298,9 +312,9 @@ class _Transfer:
             return f"ended after {self._received} of {self._size} bytes"
         return None
 
-    def _rest(self, condition: str) -> requests.Response:
+    def _rest(self, validator: str) -> requests.Response:
         """Return the answer with the bytes that are missing; anything else starts anew."""
-        response = self._ask({"Range": f"bytes={self._received}-", "If-Range": condition})
+        response = self._ask({"Range": f"bytes={self._received}-", "If-Range": validator})
         if response.status_code == 200:  # changed, or without ranges: the whole body
             self._response = response
             raise _StartAnew
@@ -314,22 +328,6 @@ class _Transfer:
             self.resumable = False
             raise _StartAnew
         return response
-
-
-def _condition(response: requests.Response) -> str | None:
-    """Return what identifies the very bytes of an answer (RFC 9110 §13.1.5), None for nothing."""
-    headers = response.headers
-    if headers.get("Content-Encoding", "identity") != "identity":
-        return None
-    tag = headers.get("ETag", "")
-    return tag if tag.startswith('"') else headers.get("Last-Modified")
-
-
-def _length(response: requests.Response) -> int | None:
-    """Return the length of a body that is sent as it is, None where the answer does not say it."""
-    length = response.headers.get("Content-Length", "")
-    plain = response.headers.get("Content-Encoding", "identity") == "identity"
-    return int(length) if plain and length.isdecimal() else None
 
 
 def _retry_after(response: requests.Response) -> float | None:

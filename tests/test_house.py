@@ -24,6 +24,7 @@ FLOORS = {
     "errors": 0,
     "progress": 0,
     "addresses": 0,
+    "headers": 0,
     "models": 0,
     "locks": 1,
     "measure": 1,

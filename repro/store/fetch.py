@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.addresses import redact
 from repro.download import Http
-from repro.errors import LocalError, LockError, NetworkError
+from repro.errors import LockError, NetworkError
 from repro.files import local_errors, require_room
 from repro.progress import Progress, Task
 from repro.store.artifacts import Store
@@ -60,19 +59,15 @@ class Fetcher:
         total = sum(item.size for item in missing)
         require_room(self.store.root, total)
         plural = "" if len(missing) == 1 else "s"
-        with self.progress.task(f"fetching {len(missing)} {what}{plural}", total) as task:
-            pool = ThreadPoolExecutor(WORKERS)
-            try:
-                for item, error in zip(
-                    missing, pool.map(lambda i: self._try(i, task), missing), strict=True
-                ):
-                    if error is not None:
-                        failures.append((item, error))
-            except (KeyboardInterrupt, LocalError):
-                self.http.stop()  # the workers may be waiting for a server
-                raise
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        with (
+            self.progress.task(f"fetching {len(missing)} {what}{plural}", total) as task,
+            self.http.workers(WORKERS) as pool,
+        ):
+            for item, error in zip(
+                missing, pool.map(lambda i: self._try(i, task), missing), strict=True
+            ):
+                if error is not None:
+                    failures.append((item, error))
         if failures:
             raise _combined(failures, offline=self.offline)
 

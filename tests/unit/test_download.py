@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from email.utils import formatdate
+from http.client import HTTPException
+from urllib.parse import urlsplit
 
 import pytest
+from urllib3.connection import HTTPConnection
 
+from repro.connections import Lines
 from repro.download import Body, Http
 from repro.errors import LockError, NetworkError
 from repro.patience import Patience
@@ -91,6 +96,20 @@ def test_a_weak_tag_is_no_validator(server: Server) -> None:
     server.replies[PATH] = [Reply(body=DATA, etag='W/"1"', cut=100), Reply(body=DATA)]
     assert read(server) == DATA
     assert server.ranges == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("age", "resumed"), [(3600, True), (0, False), (-60, False), (None, False)]
+)
+def test_a_date_is_a_validator_once_its_second_is_over(
+    server: Server, age: int | None, *, resumed: bool
+) -> None:
+    """RFC 9110 §13.1.5: no If-Range with a date that a later change may have too."""
+    changed = "yesterday" if age is None else formatdate(time.time() - age, usegmt=True)
+    reply = Reply(body=DATA, headers={"Last-Modified": changed})
+    server.replies[PATH] = [replace(reply, cut=100), reply]
+    assert read(server) == DATA
+    assert server.ranges == [None, "bytes=100-" if resumed else None]
 
 
 def test_a_refusal_of_spliced_bytes_is_not_believed(server: Server) -> None:
@@ -229,3 +248,36 @@ def test_stop_ends_waits_and_reads_in_other_threads(server: Server) -> None:
         thread.join()
     assert time.monotonic() - start < 4
     assert [text.rpartition(": ")[2] for text in said] == ["stopped", "stopped"]
+
+
+def test_a_connection_that_was_being_made_when_all_was_cut_is_cut_too(server: Server) -> None:
+    server.replies["/silent"] = Reply(hang=True)
+    address, lines = urlsplit(server.address), Lines()
+    connection = lines.watched(HTTPConnection)(address.hostname or "", address.port, timeout=60)
+
+    def ask() -> None:
+        connection.request("GET", "/silent")
+        connection.getresponse()
+
+    lines.cut()
+    start = time.monotonic()
+    connection.connect()
+    with pytest.raises((OSError, HTTPException)):
+        ask()
+    assert time.monotonic() - start < 10
+
+
+def test_workers_end_at_once_when_their_block_does(server: Server) -> None:
+    server.replies["/silent"] = Reply(hang=True)
+    one, start = http(read=60.0, total=60.0), time.monotonic()
+
+    def interrupted() -> None:
+        with one.workers(2) as pool:
+            pool.submit(read, server, one, "/silent")
+            while not server.asked:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - start < 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
@@ -120,11 +119,8 @@ class _Resolver:
     def artifacts(self, packages: Sequence[Package]) -> tuple[PipArtifact, ...]:
         """Return the chosen file of every package, sorted by name, source builds done."""
         chosen = [self._choose(package) for package in packages]
-        pool = ThreadPoolExecutor(_WORKERS)
-        try:
+        with self.http.workers(_WORKERS) as pool:
             found = list(pool.map(self._complete, packages, chosen))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
         return tuple(
             item if is_wheel(item.filename) else self._built(item)
             for item in sorted(found, key=lambda item: item.name)

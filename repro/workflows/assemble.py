@@ -36,17 +36,20 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     )
     recipes = (base, *pip_recipes(lock, store, builder))
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
+    made: dict[str, Layer] = {}
     if missing:
         with store.lock(f"build-{base.key}", what="building the environment's layers"):
+            # another process may have made them meanwhile
+            missing = [recipe for recipe in missing if store.layer(recipe.key) is None]
             try:
                 _fetch(project, lock, tools, missing, base)
             except NetworkError as error:
                 if (lost := _lost(store, missing, error)) is not None:
                     raise lost from error
                 raise
-            _make(missing, base, lock, tools, beside=builder.compiler is not None)
-    layers = [_require(store, recipe) for recipe in recipes]
-    return _image(lock, tuple(layers)), len(missing)
+            made = _make(missing, base, lock, tools, beside=builder.compiler is not None)
+    layers = [made.get(recipe.key) or _require(store, recipe) for recipe in recipes]
+    return _image(lock, tuple(layers)), len(made)
 
 
 def _lost(store: Store, missing: Sequence[LayerRecipe], error: NetworkError) -> LockError | None:
@@ -137,15 +140,17 @@ def _fetch(
 
 def _make(
     missing: Sequence[LayerRecipe], base: LayerRecipe, lock: Lock, tools: Tools, *, beside: bool
-) -> None:
-    """Build the base, and the others side by side: after it, or `beside` it."""
+) -> dict[str, Layer]:
+    """Build the base, and the others side by side: after it, or `beside` it. Return all by key."""
     store = tools.store
+    made: dict[str, Layer] = {}
     with tools.progress.task("building layers", len(missing)) as task:
 
         def make(recipe: LayerRecipe) -> None:
-            layer = store.layer(recipe.key)
+            layer = store.layer(recipe.key)  # the base: a source that was built needed it
             if layer is None:
                 layer = store.keep_layer(recipe.name, recipe.key, recipe.write)
+            made[recipe.key] = layer
             if beside and recipe is not base:  # a processor is free until the base is made
                 tools.build_engine().load(_image(lock, (layer,)))
             task.advance()
@@ -165,6 +170,7 @@ def _make(
             raise
         finally:
             pool.shutdown(wait=wait, cancel_futures=True)
+    return made
 
 
 def _require(store: Store, recipe: LayerRecipe) -> Layer:

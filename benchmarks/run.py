@@ -36,14 +36,18 @@ def figures(workshop: Workshop) -> list[Figure]:
     whole = (REPRO, "run", "--", *WORK)
     subjects: dict[str, Callable[[], float]] = {
         "bare process": Command(argv=WORK, folder=workshop.scratch),
-        "sandbox": _engine(workshop, engine("sandbox", tools.store), image, environment),
+        "sandbox": _engine(
+            workshop, engine("sandbox", tools.store, tools.progress), image, environment
+        ),
         "repro run, sandbox": Command(
             argv=whole, folder=stack.folder, extra=cache | {"DOCKER_HOST": NO_DAEMON}
         ),
     }
     if workshop.docker:
         subjects |= {
-            "docker": _engine(workshop, engine("docker", tools.store), image, environment),
+            "docker": _engine(
+                workshop, engine("docker", tools.store, tools.progress), image, environment
+            ),
             "docker run": _docker_run(workshop, image, environment),
             "repro run, docker": Command(argv=whole, folder=stack.folder, extra=cache),
         }

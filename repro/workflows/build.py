@@ -62,7 +62,7 @@ def _load_everywhere(image: Image, tools: Tools) -> tuple[str, ...]:
     """Put the image into every engine that answers, side by side; return their names."""
 
     def load(name: str) -> bool:
-        candidate = engine(name, tools.store)
+        candidate = engine(name, tools.store, tools.progress)
         if candidate.probe() is not None:
             return False
         with tools.progress.task(f"loading into {name}"):
@@ -126,5 +126,5 @@ def _empty_cache(tools: Tools, lock: Lock) -> Iterator[Tools]:
                 make_folder(target.parent)
                 with local_errors(target):
                     target.hardlink_to(tools.store.path(sha256))
-        build_engine = cache(lambda: engine(tools.build_engine().name, store))
+        build_engine = cache(lambda: engine(tools.build_engine().name, store, tools.progress))
         yield replace(tools, store=store, build_engine=build_engine)

@@ -79,28 +79,28 @@ def make_tools(
         store=store,
         http=Http(patience=Patience.of(os.environ), progress=progress),
         progress=progress,
-        engine=cache(lambda: first_usable(store, preference)),
-        build_engine=cache(lambda: first_usable(store, ("sandbox", "docker"))),
+        engine=cache(lambda: first_usable(preference, store, progress)),
+        build_engine=cache(lambda: first_usable(("sandbox", "docker"), store, progress)),
         offline=offline,
     )
 
 
-def engine(name: str, store: Store) -> Engine:
+def engine(name: str, store: Store, progress: Progress) -> Engine:
     """Make the engine of that name, unprobed."""
     if name == "docker":
         from repro.engines.docker.engine import Docker
 
-        return Docker(store)
+        return Docker(store, progress=progress)
     from repro.engines.sandbox.engine import Sandbox
 
     return Sandbox(store)
 
 
-def first_usable(store: Store, names: tuple[str, ...]) -> Engine:
+def first_usable(names: tuple[str, ...], store: Store, progress: Progress) -> Engine:
     """Return the first engine whose probe finds nothing wrong. Raises EngineError, with why."""
     reasons: list[str] = []
     for name in names:
-        candidate = engine(name, store)
+        candidate = engine(name, store, progress)
         reason = candidate.probe()
         if reason is None:
             return candidate

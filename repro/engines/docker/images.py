@@ -89,7 +89,7 @@ def _send(
     """Stream the archive into `docker load`."""
     size = sum(layer.size for layer in set(image.layers) if layer.digest not in omit)
     with (
-        progress.task(f"loading {image.tag} into docker", size) as task,
+        progress.task(f"sending {image.tag} to docker", size) as task,
         daemon.doing(f"loading {image.tag}"),
     ):
         client = daemon.patient()

@@ -42,7 +42,7 @@ def exclusive(path: Path, *, what: str, claim: Claim) -> Iterator[None]:
     """
     make_folder(path.parent)
     with local_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         with local_errors(path):
             _acquire(descriptor, path, what=what, claim=claim)

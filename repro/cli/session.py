@@ -67,7 +67,7 @@ class Session:
         claim = Claim(
             seconds=self.lock_timeout,
             progress=progress,
-            who=f"repro {self.command} in {self.folder.resolve()}",
+            who=f"repro {self.command} in {self.root()}",
         )
         return make_tools(
             progress=progress, engine_name=self.engine, offline=self.offline, claim=claim

@@ -36,11 +36,11 @@ def run(project: Project, tools: Tools, options: RunOptions) -> RunResult:
     wrote is kept below `.repro/runs` and never copied into the project. KeyboardInterrupt when
     Ctrl-C on its terminal ended the user's own command.
     """
-    fresh_lock(project)
+    lock = fresh_lock(project)
     if options.command is None:
         require_analysis(project)
     if options.interactive:  # a person may sit at it for hours, and it writes no outputs
-        return _run(project, fresh_lock(project), tools, options)
+        return _run(project, lock, tools, options)
     with fresh_turn(project, tools) as lock:
         return _run(project, lock, tools, options)
 

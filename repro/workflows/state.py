@@ -39,10 +39,10 @@ def turn(project: Project, tools: Tools) -> AbstractContextManager[None]:
 
 @contextmanager
 def fresh_turn(project: Project, tools: Tools) -> Iterator[Lock]:
-    """Hold the project and yield its lock, read now that nobody changes it.
+    """Hold the project and yield its lock, read anew: while it waited, another may have changed it.
 
-    Raises LockError as `fresh_lock` does, before anything is written, LocalError as `turn` does.
+    Holding writes into `.repro`: who calls this has asked `fresh_lock` before, so that a project
+    without a lock that fits is left as it is. Raises LockError as that does, LocalError as `turn`.
     """
-    fresh_lock(project)
     with turn(project, tools):
         yield fresh_lock(project)

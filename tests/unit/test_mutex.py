@@ -39,6 +39,15 @@ def test_a_lock_that_is_free_is_taken_without_a_word(tmp_path: Path) -> None:
     assert heard.labels == []
 
 
+def test_a_group_that_shares_a_cache_may_take_its_locks(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with exclusive(tmp_path / "lock", what="x", claim=Claim()):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)
+
+
 def test_who_does_not_wait_is_told_whom_for(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with (

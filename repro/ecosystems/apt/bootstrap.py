@@ -260,7 +260,7 @@ def workspace(store: Store) -> Iterator[Path]:
                     "or forbid programs or devices",
                     hint="free some space there",
                 )
-        yield stack.enter_context(scratch(fit[0] if fit else store.root / "tmp", mode=0o755))
+        yield stack.enter_context(scratch(fit[0] if fit else store.staging, mode=0o755))
 
 
 def _usable(path: Path) -> bool:

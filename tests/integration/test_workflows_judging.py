@@ -129,13 +129,14 @@ def test_no_image_of_a_lock_that_was_replaced_meanwhile_is_recorded(tiny: Cli) -
     project, tools = load_project(tiny.folder).project, tools_of(tiny)
     lock = fresh_lock(project)
     image, _ = assemble(project, lock, tools)
-    older, before = replace(lock, key=f"sha256:{'0' * 64}"), tree_digest(tiny.folder)
-    for _ in range(2):
+    older, path = replace(lock, key=f"sha256:{'0' * 64}"), tiny.folder / LOCKS / "image.toml"
+    for there in (True, False):
+        if not there:
+            path.unlink()
+        before = tree_digest(tiny.folder)
         with pytest.raises(LockError, match="the locks changed while their image was made"):
             enforce(project, older, image, tools, record=False)
         assert tree_digest(tiny.folder) == before
-        (tiny.folder / LOCKS / "image.toml").unlink()
-        before = tree_digest(tiny.folder)
 
 
 def test_data_that_changes_before_it_is_read_is_not_judged(tiny: Cli) -> None:
@@ -189,8 +190,10 @@ def test_a_baseline_file_that_became_a_link(tiny: Cli) -> None:
 
 
 def test_a_metrics_file_that_is_a_folder(tiny: Cli) -> None:
-    replaced(tiny.folder / "repro.toml", r"^files = .*$", 'files = ["out"]')
-    assert_refused(tiny("run", *SANDBOX), 4, "out", "plain file")
+    (tiny.folder / "analysis.py").write_text(
+        "import os; os.mkdir('out/metrics.json'); open('out/metrics.json/x', 'w').write('1')\n"
+    )
+    assert_refused(tiny("run", *SANDBOX), 4, "out/metrics.json", "plain file")
     assert not (tiny.folder / "out").exists(), "a run that cannot be measured is not published"
 
 

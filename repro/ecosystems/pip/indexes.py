@@ -6,20 +6,20 @@ them). Sources of the rules: pip's "Configuration" and uv's "Package indexes" do
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-import sys
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from repro.addresses import redact
+from repro.ecosystems.pip.index_settings import (
+    Configured,
+    configured_for_pip,
+    configured_for_uv,
+    require_usable,
+)
 from repro.errors import UsageError
-from repro.locks.names import said
 from repro.models.project import Sources
 
 DEFAULT = "default"
@@ -85,20 +85,6 @@ class Indexes:
         return address
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Configured:
-    """What one tool's configuration says; `extra` are (alias or "", address)."""
-
-    default: str | None = None
-    extra: tuple[tuple[str, str], ...] = ()
-    find_links: tuple[str, ...] = ()
-    no_index: bool = False
-    strategy: str | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.default or self.extra or self.find_links or self.no_index)
-
-
 def effective(
     sources: Sources, *, environ: Mapping[str, str] | None = None, home: Path | None = None
 ) -> Indexes:
@@ -110,10 +96,10 @@ def effective(
     """
     environ = os.environ if environ is None else environ
     home = home or Path.home()
-    of_uv, of_pip = _uv(environ, home), _pip(environ, home)
+    of_uv, of_pip = configured_for_uv(environ, home), configured_for_pip(environ, home)
     for address in _addresses(of_uv, of_pip):
         try:
-            _usable(address)
+            require_usable(address)
         except ValueError as error:
             raise UsageError(
                 f"PIP_* or UV_* in the environment: {error}", hint="see: env | grep -E '^(PIP|UV)_'"
@@ -177,7 +163,7 @@ def _well_known() -> str:
     return PYPI_SIMPLE_ENDPOINT
 
 
-def _addresses(*configured: _Configured) -> Iterator[str]:
+def _addresses(*configured: Configured) -> Iterator[str]:
     for one in configured:
         if one.default:
             yield one.default
@@ -229,136 +215,3 @@ def _with_user(alias: str, address: str | None, environ: Mapping[str, str]) -> s
     password = environ.get(f"UV_INDEX_{name}_PASSWORD", "")
     login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
-
-
-def _folders(environ: Mapping[str, str], home: Path) -> tuple[list[Path], Path]:
-    """Return the system's configuration folders, least important first, and the user's."""
-    system = environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
-    user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return [Path(part) for part in reversed(system.split(":")) if part], user
-
-
-# --- pip ------------------------------------------------------------------------------------
-
-
-def _pip(environ: Mapping[str, str], home: Path) -> _Configured:
-    """Read pip.conf at its documented places, then `PIP_*`; the later wins."""
-    values: dict[str, str] = {}
-    for path in _pip_files(environ, home):
-        values |= _read(path, _pip_file) if path.is_file() else {}
-    for name in ("index-url", "extra-index-url", "find-links", "no-index"):
-        if value := environ.get("PIP_" + name.upper().replace("-", "_")):  # empty: as if unset
-            values[name] = value
-    return _Configured(
-        default=values.get("index-url") or None,
-        extra=tuple(("", address) for address in values.get("extra-index-url", "").split()),
-        find_links=tuple(values.get("find-links", "").split()),
-        no_index=values.get("no-index", "").lower() in ("1", "true", "yes", "on"),
-    )
-
-
-def _pip_files(environ: Mapping[str, str], home: Path) -> list[Path]:
-    named = environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:  # pip's documented way to read no file at all
-        return []
-    system, user = _folders(environ, home)
-    files = [folder / "pip/pip.conf" for folder in system]
-    files += [Path("/etc/pip.conf"), home / ".pip/pip.conf", user / "pip/pip.conf"]
-    files.append(Path(sys.prefix) / "pip.conf")
-    return [*files, Path(named)] if named else files
-
-
-def _pip_file(data: bytes) -> dict[str, str]:
-    parser = configparser.RawConfigParser()
-    parser.read_string(data.decode())
-    found: dict[str, str] = {}
-    for section in ("global", "download", "install"):  # a command's own section wins
-        if parser.has_section(section):
-            found |= {key.replace("_", "-"): value for key, value in parser.items(section) if value}
-    for name in ("index-url", "extra-index-url", "find-links"):
-        for word in found.get(name, "").split():
-            _usable(word)
-    return found
-
-
-# --- uv -------------------------------------------------------------------------------------
-
-
-def _uv(environ: Mapping[str, str], home: Path) -> _Configured:
-    """Read uv.toml of the system and the user, then `UV_*`; the later wins."""
-    files: list[Path] = []
-    if not environ.get("UV_NO_CONFIG"):
-        system, user = _folders(environ, home)
-        files = [Path("/etc/uv/uv.toml"), *(folder / "uv/uv.toml" for folder in system)]
-        files.append(user / "uv/uv.toml")
-    if named := environ.get("UV_CONFIG_FILE"):
-        files = [Path(named)]
-    values: dict[str, Any] = {}
-    for path in files:
-        values |= _read(path, _uv_file) if path.is_file() else {}
-    named_indexes = [item for item in values.get("index", []) if not item.get("explicit")]
-    default = values.get("index-url")
-    extra = [("", str(address)) for address in values.get("extra-index-url", [])]
-    for item in named_indexes:
-        if item.get("default"):
-            default = item.get("url")
-        else:
-            extra.append((_alias(str(item.get("name", ""))), str(item.get("url"))))
-    given = [_split_name(word) for word in environ.get("UV_INDEX", "").split()]
-    given += [("", word) for word in environ.get("UV_EXTRA_INDEX_URL", "").split()]
-    links = [word for word in environ.get("UV_FIND_LINKS", "").split(",") if word]
-    chosen = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
-    return _Configured(
-        default=_split_name(chosen)[1] if chosen else default,
-        extra=tuple(given or extra),
-        find_links=tuple(links or map(str, values.get("find-links", []))),
-        no_index=bool(environ.get("UV_NO_INDEX") or values.get("no-index")),
-        strategy=environ.get("UV_INDEX_STRATEGY") or values.get("index-strategy"),
-    )
-
-
-def _uv_file(data: bytes) -> dict[str, Any]:
-    values = tomllib.loads(data.decode())
-    inner = values.get("pip", {})
-    values |= inner if isinstance(inner, dict) else {}
-    for key in ("index-url", "index-strategy"):
-        _usable(values.get(key, ""))
-    for key in ("extra-index-url", "find-links", "index"):
-        if not isinstance(values.get(key, []), list):
-            raise ValueError(f"{key} is no list")
-    for address in (*values.get("extra-index-url", []), *values.get("find-links", [])):
-        _usable(address)
-    for item in values.get("index", []):
-        if not isinstance(item, dict) or "url" not in item:
-            raise ValueError("an index is no table with a url")
-        _usable(item["url"])
-        _usable(item.get("name", ""))
-    return values
-
-
-def _usable(text: object) -> None:
-    """Raise ValueError, which does not show it, for what is no address, path or word."""
-    try:
-        if not isinstance(text, str) or "\0" in text or urlsplit(text).port == 0:
-            raise ValueError
-    except ValueError:
-        raise ValueError("an address or a name in it is malformed (not shown)") from None
-
-
-def _split_name(word: str) -> tuple[str, str]:
-    """Split uv's `name=address`."""
-    found = re.match(r"([A-Za-z0-9._-]+)=(.+)", word)
-    return (_alias(found[1]), found[2]) if found else ("", word)
-
-
-def _alias(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _read(path: Path, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return parse(path.read_bytes())
-    except (OSError, ValueError, RecursionError, configparser.Error) as error:
-        raise UsageError(
-            f"{path}: cannot be read: {said(redact(str(error)))}", hint="mend it, or move it away"
-        ) from None

@@ -25,6 +25,7 @@ from repro.addresses import join, redact
 from repro.download import Http
 from repro.ecosystems.pip.indexes import Index, Indexes
 from repro.errors import NetworkError
+from repro.locks.names import said
 
 ACCEPT = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, "
@@ -184,7 +185,7 @@ class Catalogue:
         try:
             files = parse_page(data, kind, base=base, index=index)
         except ValueError as error:
-            raise NetworkError(f"{redact(address)}: {error}") from None
+            raise NetworkError(f"{redact(address)}: {said(redact(str(error)))}") from None
         return tuple(
             ListedFile(
                 filename=file.filename,

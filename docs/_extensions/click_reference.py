@@ -16,17 +16,19 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 SHARED = "They may stand before or after the command's name.\n"
+ABOUT = "`repro --version` shows the version and exits.\n"
 
 
 def options(command: click.Command) -> list[click.Option]:
-    """Those that help shows, without --help itself."""
-    return [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    """Those that help shows, without --help itself and --version."""
+    found = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    return [option for option in found if "--version" not in option.opts]
 
 
 def declared(option: click.Option) -> str:
     """`-C, --project DIR`, `--engine [auto|docker|sandbox]`."""
     names = ", ".join(sorted(option.opts, key=len))
-    if option.is_flag or option.count or "--version" in option.opts:
+    if option.is_flag or option.count:
         return names
     if option.metavar:
         return f"{names} {option.metavar}"
@@ -59,7 +61,7 @@ class Commands(SphinxDirective):
         root = click.Context(group, info_name=group.name.replace("cli", "repro"))
         shared = {option.name: option for option in options(group)}
         program = str(root.info_name)
-        text = [SHARED, *listing(program, shared.values())]
+        text = [SHARED, *listing(program, shared.values()), ABOUT]
         made: list[nodes.Node] = [self.section("Shared options", "shared-options", text)]
         for word in group.list_commands(root):
             command = group.get_command(root, word)

@@ -38,7 +38,8 @@ class FaultRows(SphinxDirective):
         body = nodes.tbody()
         for name, fault in rows.ROWS.items():
             said = rows.OPEN.get(name) or ", ".join(files.get(name, [])) or "being written"
-            body += row(nodes.Text(name.upper()), nodes.Text(fault), nodes.Text(said))
+            inline, _ = self.parse_inline(said)
+            body += row(nodes.Text(name.upper()), nodes.Text(fault), nodes.inline("", "", *inline))
         group += body
         return [nodes.table("", group)]
 

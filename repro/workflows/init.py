@@ -43,6 +43,10 @@ def init(
     for note in loaded.notes:
         tools.progress.note(f"note: {note}")
     project = loaded.project
+    if project.root != root:
+        tools.progress.note(
+            f"note: this folder is part of the project {project.root} (see its {project.config})"
+        )
     locked = built = ran = accepted = None
     if ask("lock pip and apt packages (repro snapshot)?"):
         locked = snapshot(project, tools, SnapshotOptions())

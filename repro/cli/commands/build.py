@@ -10,7 +10,9 @@ from repro.cli.session import Session
 
 @click.command("build")
 @click.option(
-    "--check", is_flag=True, help="Build twice in two empty caches and name any file that differs."
+    "--check",
+    is_flag=True,
+    help="Hash all again; build twice more, in empty caches, and name any file that differs.",
 )
 @click.option("--record", is_flag=True, help="Write image.toml anew, for a newer recipe.")
 @engine

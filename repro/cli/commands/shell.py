@@ -18,7 +18,7 @@ from repro.errors import UsageError
 def command(session: Session) -> None:
     """Open a shell in the pinned image.
 
-    The project is there as a private copy: what is written to it is gone afterwards.
+    The project is there as a private copy: nothing that you do to it reaches your files.
     """
     from repro.workflows.run import shell
 

@@ -16,7 +16,8 @@ def command(context: click.Context) -> None:
     """Rerun the analysis and judge its numbers against the baseline.
 
     Builds the image if needed, runs with the network off, compares metrics and tables under
-    their tolerances. Exits 0 when everything reproduced, 10 on drift, worst first.
+    their tolerances, and lists what drifted, worst first. Exits 0 when everything reproduced,
+    10 on drift.
     """
     from repro.report.verification import data, render
     from repro.workflows.verify import verify

@@ -145,9 +145,9 @@ def test_a_long_body_has_new_tries_while_it_grows(server: Server) -> None:
     assert server.ranges == [None, f"bytes={piece}-", f"bytes={2 * piece}-"]
 
 
-@pytest.mark.parametrize("after", [1, formatdate(time.time() + 2, usegmt=True)])
-def test_retry_after_is_waited_for_in_either_form(server: Server, after: int | str) -> None:
-    after = after if after == 1 else formatdate(time.time() + 2, usegmt=True)
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_waited_for_in_either_form(server: Server, form: str) -> None:
+    after = 1 if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
     server.replies[PATH] = [busy(after=after), Reply(body=DATA)]
     start = time.monotonic()
     assert read(server) == DATA
@@ -237,7 +237,6 @@ def test_stop_ends_waits_and_reads_in_other_threads(server: Server) -> None:
             said.append(error.message)
 
     threads = [threading.Thread(target=ask, args=(path,)) for path in ("/busy", "/silent")]
-    start = time.monotonic()
     for thread in threads:
         thread.start()
     while len(server.asked) < 2:
@@ -246,7 +245,6 @@ def test_stop_ends_waits_and_reads_in_other_threads(server: Server) -> None:
     one.stop()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - start < 4
     assert [text.rpartition(": ")[2] for text in said] == ["stopped", "stopped"]
 
 

@@ -59,13 +59,15 @@ class Answer:
 class Cli:
     """`repro` as a user runs it: a process of its own, with a cache of the tests'.
 
-    `secrets` are what `extra` or the surroundings hold, and what nothing may ever show.
+    `secrets` are what `extra` or the surroundings hold, and what nothing may ever show; `started`
+    has the process number of each command.
     """
 
     cache: Path
     folder: Path
     extra: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    started: list[int] = field(default_factory=list)
 
     @property
     def env(self) -> dict[str, str]:
@@ -75,19 +77,24 @@ class Cli:
 
     def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Answer:
         """Run `repro ARGUMENTS` in the folder."""
-        done = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "repro", *arguments],
             cwd=self.folder,
             env={**self.env, **(env or {})},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=900,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as child:
+            self.started.append(child.pid)
+            try:
+                out, err = child.communicate(timeout=900)
+            except BaseException:
+                child.kill()
+                raise
         return Answer(
-            code=done.returncode,
-            out=done.stdout.decode(errors="surrogateescape"),
-            err=done.stderr.decode(errors="surrogateescape"),
+            code=child.returncode,
+            out=out.decode(errors="surrogateescape"),
+            err=err.decode(errors="surrogateescape"),
         )
 
 

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -104,7 +103,7 @@ def watching(
             _MARK: canary,
         }
         watch = Watch(
-            cli=replace(cli, extra={**cli.extra, **planted}),
+            cli=replace(cli, extra={**cli.extra, **planted}, started=[]),
             secrets=(canary, *cli.secrets),
             mark=canary,
             temporary=temporary,
@@ -150,11 +149,10 @@ def _assert_no_secret(watch: Watch, tree: dict[str, str], store: dict[str, _Stam
     fresh += (folder / ".repro").rglob("*")
     fresh += [cache / name for name, was in _objects(cache).items() if store.get(name) != was]
     if not _shared(cache):
-        fresh += [p for p in cache.rglob("*") if "unpacked" not in p.relative_to(cache).parts]
+        seen = ("sha256", "layers", "unpacked")  # what is new there is in already
+        fresh += [p for p in cache.rglob("*") if p.relative_to(cache).parts[0] not in seen]
     for path in fresh:
-        if path.is_symlink() or not path.is_file():
-            continue
-        data = path.read_bytes()
+        data = b"" if path.is_symlink() or not path.is_file() else _content(path, cache)
         for secret in watch.secrets:
             assert secret.encode() not in data, f"the secret {secret!r} is in {path}"
 
@@ -239,12 +237,24 @@ def _assert_store(folder: Path, cache: Path, before: dict[str, _Stamp], evicts: 
         if before.get(name) == stamp:
             continue
         path = cache / name
+        data = _content(path, cache)
         if name.startswith("sha256/"):
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            assert path.name == digest, f"{path} holds {digest}"
+            digest = hashlib.sha256(data).hexdigest()
+            assert path.name == digest or not path.exists(), f"{path} holds {digest}"
         else:
-            layer = json.loads(path.read_bytes())["digest"].removeprefix("sha256:")
-            assert (cache / "sha256" / layer[:2] / layer).is_file(), f"{path} names no object"
+            layer = json.loads(data or b'{"digest": ""}')["digest"].removeprefix("sha256:")
+            there = (cache / "sha256" / layer[:2] / layer).is_file()
+            assert there or not path.exists(), f"{path} names no object"
+
+
+def _content(path: Path, cache: Path) -> bytes:
+    """The bytes of a file; none where another test, which uses the same store, took it away."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not _shared(cache):
+            raise
+        return b""
 
 
 # ------------------------------------------------------------- left behind
@@ -260,7 +270,7 @@ def assert_nothing_left(watch: Watch) -> None:
     assert processes_with(watch.mark) == [], "a process of the command lives on"
     assert processes_over(folder) == []
     assert containers_over(folder) == []
-    assert abandoned_groups() == [], "a control group of a command that has ended"
+    assert groups_of(watch.cli.started) == [], "a control group of a command that has ended"
     if not _shared(cache):
         assert temporary(cache) == []
     else:  # those that nobody holds, now and a moment later, when no other command works there
@@ -298,7 +308,19 @@ def processes_with(mark: str) -> list[str]:
 
 def processes_over(folder: Path) -> list[str]:
     """Processes in whose file system something of `folder` is mounted."""
-    return _processes("mountinfo", lambda data: os.fsencode(folder) + b"/" in data)
+    places = [os.fsencode(f"{path}/") for path in (folder, _in_its_file_system(folder))]
+    return _processes("mountinfo", lambda data: any(place in data for place in places))
+
+
+def _in_its_file_system(folder: Path) -> Path:
+    """The path of a folder from the root of its file system: by that its mounts are named.
+
+    Format: proc(5), mountinfo.
+    """
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    roots = {words[4]: words[3] for words in mounts}  # the last one mounted there counts
+    at = next(path for path in (folder, *folder.parents) if str(path) in roots)
+    return Path(roots[str(at)], folder.relative_to(at))
 
 
 def containers_over(folder: Path) -> list[str]:
@@ -335,11 +357,10 @@ def is_abandoned(path: Path) -> bool:
     return True
 
 
-def abandoned_groups() -> list[str]:
-    """The sandbox's control groups whose command is gone; their names hold its number."""
-    groups = (str(path) for path in Path("/sys/fs/cgroup").glob("**/repro-*-*"))
-    named = ((path, re.search(r"/repro-([0-9]+)-[0-9a-f]{12}$", path)) for path in groups)
-    return [path for path, found in named if found and not Path("/proc", found[1]).exists()]
+def groups_of(processes: Sequence[int]) -> list[Path]:
+    """The sandbox's control groups of these commands: their names hold a command's number."""
+    groups = Path("/sys/fs/cgroup").glob("**/repro-*-*")
+    return [path for path in groups if path.name.split("-")[1] in map(str, processes)]
 
 
 def _shared(cache: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.engines.sandbox.limits import controller
 from tests.support import Answer, Cli, assert_refused
 from tests.watch import Watch, watching
 
@@ -98,6 +99,24 @@ def test_a_process_that_stays_is_noticed(cli: Cli) -> None:
             stdin=subprocess.PIPE,
         )  # fmt: skip
     child.communicate()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a control group")
+def test_a_control_group_that_stays_is_noticed(cli: Cli) -> None:
+    parents = controller(
+        Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    )
+    assert parents is not None
+    here, left = parents.parents[0], []
+
+    def leave(watch: Watch) -> None:
+        watch.cli("--version")
+        left.append(here / f"repro-{watch.cli.started[0]}-{0:012}")
+        left[0].mkdir()
+
+    with pytest.raises(AssertionError, match="control group"), watching(cli) as watch:
+        leave(watch)
+    left[0].rmdir()
 
 
 def test_what_may_change_may_and_a_lock_only_as_a_whole(cli: Cli) -> None:

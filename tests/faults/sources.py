@@ -10,14 +10,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 import pytest
 
 from repro.ecosystems.apt.fetch import release_dates
+from repro.ecosystems.pip import bytecode, layout
+from repro.ecosystems.pip.builder import Builder
+from repro.ecosystems.pip.layers import LayerTarget, recipes
+from repro.ecosystems.pip.wheel import wheel_of
+from repro.engines.sandbox.unpack import unpacked
 from repro.locks import apt, seal
+from repro.models.image import Layer
 from repro.models.lock import Deb
 from repro.store.artifacts import Store
+from repro.workflows.lockfiles import read_lock
 from tests.faults.server import Certificate, Reply, Server, serving
 from tests.support import TINY_CONFIG, Cli
 from tests.wheelhouse import Recipe, make_wheel
@@ -132,14 +140,29 @@ class Pinned:
     cli: Cli
     server: Server
     sha256: str
+    keys: Sequence[str]
+    """Of the layers that would be made of this wheel."""
 
     def has_wheel(self) -> bool:
         """Whether the wheel is in the store."""
         return Store(self.cli.cache).has(self.sha256)
 
-    def layers(self) -> list[str]:
-        """The keys of all layers in the store."""
-        return sorted(path.name for path in (self.cli.cache / "layers").glob("*.json"))
+    def layers(self) -> list[Layer]:
+        """The layers in the store that were made of this wheel."""
+        store = Store(self.cli.cache)
+        return [layer for key in self.keys if (layer := store.layer(key)) is not None]
+
+    def forget(self) -> None:
+        """Have nothing of the wheel in the store."""
+        store = Store(self.cli.cache)
+        store.path(self.sha256).unlink(missing_ok=True)
+        for layer in self.layers():
+            (store.root / "layers" / f"{layer.key}.json").unlink()
+            store.layer_path(layer).unlink(missing_ok=True)
+            (store.root / "checked" / store.layer_path(layer).name).unlink(missing_ok=True)
+            folder = unpacked(store, layer)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_name(f"{folder.name}.seal").unlink(missing_ok=True)
 
 
 Pin = Callable[..., Pinned]
@@ -164,12 +187,24 @@ def pin(locked_project: Path, cache: Path, tmp_path: Path) -> Iterator[Pin]:
                 **({} if tls is None else {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}),
             }
             cli = Cli(cache=cache, folder=folder, extra=extra, secrets=(SECRET,))
-            stored = Store(cache).path(sha256)
-            stored.unlink(missing_ok=True)
-            stack.callback(stored.unlink, missing_ok=True)
-            return Pinned(cli=cli, server=server, sha256=sha256)
+            made = Pinned(cli=cli, server=server, sha256=sha256, keys=layer_keys(folder, cache))
+            made.forget()
+            stack.callback(made.forget)
+            return made
 
         yield pinned
+
+
+def layer_keys(folder: Path, cache: Path) -> tuple[str, ...]:
+    """The keys of the layers above the base that a locked project has, bytecode among them."""
+    lock, store = read_lock(folder / LOCKS, root=folder), Store(cache)
+    target = LayerTarget.of(lock)
+    nobody = cast("Builder", None)  # nothing is made here
+    found = [one.key for one in recipes(lock.pip, target=target, store=store, builder=nobody)]
+    for item in lock.pip:
+        wheel, at = wheel_of(item, store), layout.of(target.python)
+        found.append(bytecode.key(wheel, at, target.interpreter))
+    return tuple(found)
 
 
 def fresh_wheel() -> bytes:

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.network
 def test_a11_the_wheel_says_inside_that_it_is_another(pin: Pin, recipe: Recipe, inner: str) -> None:
     """Its file name and its hash are the lock's: only a look inside can tell."""
     pinned = pin(make_wheel(recipe))
-    before = pinned.layers()
     says = ["pip demo 1.0", RECIPE.filename, "says inside that it is", repr(inner)]
     faulted(pinned.cli, "build", code=3, says=says)
-    assert pinned.layers() == before, "no layer was made"
+    assert pinned.layers() == [], "no layer was made"

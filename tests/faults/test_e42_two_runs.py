@@ -59,7 +59,7 @@ def test_who_waits_says_so_once_and_goes_on(tiny: Cli) -> None:
 @pytest.mark.parametrize("words", [["--quiet"], ["--json", "--quiet"]], ids=len)
 def test_quiet_waits_in_silence(tiny: Cli, words: list[str]) -> None:
     with running(tiny):
-        answer = tiny(*words, "--engine", "sandbox", "verify", env={"REPRO_LOCK_TIMEOUT": "2"})
+        answer = tiny(*words, "--engine", "sandbox", "verify", env={"REPRO_LOCK_TIMEOUT": "1"})
     assert answer.code == 7, answer
     assert "waiting" not in answer.err
     if "--json" in words:
@@ -69,11 +69,9 @@ def test_quiet_waits_in_silence(tiny: Cli, words: list[str]) -> None:
 
 def test_what_is_said_on_the_command_line_counts_more(tiny: Cli) -> None:
     with running(tiny):
-        start = time.monotonic()
         words = ("--lock-timeout", "0", "--engine", "sandbox", "verify")
         answer = tiny(*words, env={"REPRO_LOCK_TIMEOUT": "300"})
-        assert answer.code == 7, answer
-        assert time.monotonic() - start < 200
+        assert_refused(answer, 7, "is at it\n")  # and not: "did not end within 300 s"
     assert_refused(tiny("run", env={"REPRO_LOCK_TIMEOUT": "soon"}), 2, "soon")
     assert_refused(tiny("run", "--lock-timeout", "-1"), 2, "--lock-timeout")
 

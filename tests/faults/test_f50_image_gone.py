@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ import pytest
 
 from repro.engines.docker.engine import Docker
 from repro.errors import EngineError
-from repro.image.layer import Entry
-from repro.models.image import Image
 from tests.faults.engine_api import EngineApi, first, rewritten
 from tests.faults.private_daemon import PrivateDaemon
-from tests.host_image import host_image
 from tests.integration.docker_daemon import Bench, bench, host_store
 from tests.support import Cli
 from tests.watch import faulted
@@ -75,11 +71,6 @@ def tag(client: docker.APIClient) -> str:
     names = [name for item in client.images() for name in item["RepoTags"] or ()]
     (name,) = (name for name in names if name.startswith("repro"))
     return str(name)
-
-
-def fresh_image(bench: Bench) -> Image:
-    data = os.urandom(2000)
-    return host_image(bench.store, Entry(path="opt/new", mode=0o644, kind="file", data=data))
 
 
 @pytest.mark.parametrize(

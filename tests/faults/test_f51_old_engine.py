@@ -65,7 +65,7 @@ def test_f51_old_api_and_a_crowd(bench: Bench, tmp_path: Path) -> None:
         older(api, "1.40")
         engine = Docker(bench.store, base_url=api.url)
         script = "while :; do sleep 60 & done 2>/dev/null; sleep 60"
-        limits = Limits(timeout=1.5, pids=12)
+        limits = Limits(timeout=4, pids=12)
         done = engine.run(bench.job(("bash", "-c", f"trap '' TERM; {script}"), limits=limits))
     assert (done.ending, done.crowded) == (Ending.TIMEOUT, True)
     assert bench.containers() == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +20,7 @@ BOMBS = {
     "gives up": ("import os\nwhile True:\n    os.fork()\n", "ended with status"),
     "does not give up": (
         "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n",
-        'timeout = "3s") and was ended, with as many processes as it may have',
+        'timeout = "4s") and was ended, with as many processes as it may have',
     ),
     "threads": (
         "import threading, time\nwhile True:\n"
@@ -35,8 +34,9 @@ class Host:
     """What the host was like meanwhile."""
 
     def __init__(self) -> None:
-        self.latencies: list[float] = []
-        """Seconds that it took to start a program and see it end."""
+        self.started = 0
+        """Programs that were started there, and ended well."""
+        self.refused = 0
         self.most = 0
         """Processes of the run, at the worst."""
 
@@ -47,9 +47,10 @@ def watched(cli: Cli) -> Iterator[Host]:
 
     def look() -> None:
         while not over.wait(0.2):
-            begin = time.monotonic()
-            subprocess.run(["true"], check=True)
-            host.latencies.append(time.monotonic() - begin)
+            if subprocess.run(["true"], check=False).returncode == 0:
+                host.started += 1
+            else:
+                host.refused += 1
             host.most = max(host.most, len(processes_over(cli.folder)))
 
     thread = threading.Thread(target=look)
@@ -65,7 +66,7 @@ def watched(cli: Cli) -> Iterator[Host]:
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_the_limit_is_named_and_the_host_lives(tiny: Cli, engine: str, bomb: str) -> None:
     config = tiny.folder / "repro.toml"
-    text = config.read_text().replace('timeout = "60s"', f'timeout = "3s"\npids = {PIDS}')
+    text = config.read_text().replace('timeout = "60s"', f'timeout = "4s"\npids = {PIDS}')
     config.write_text(text)
     script, says = BOMBS[bomb]
     (tiny.folder / "analysis.py").write_text(script)
@@ -75,4 +76,6 @@ def test_the_limit_is_named_and_the_host_lives(tiny: Cli, engine: str, bomb: str
             says=[says, f"[analysis] pids = {PIDS}", "log.txt"],
         )  # fmt: skip
     assert host.most <= PIDS + OWN
-    assert sorted(host.latencies)[len(host.latencies) // 2] < 1.0, host.latencies
+    assert host.most > PIDS // 2 or bomb != "does not give up", "nobody saw the bomb"
+    assert host.started > 0
+    assert host.refused == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.support import TINY_ANALYSIS, Cli
@@ -35,6 +33,5 @@ def test_it_is_reaped(tiny: Cli, engine: str, closes: bool) -> None:
     """Also one that holds the run's stdout open: nobody waits for it."""
     script = DAEMON.replace("CLOSES", str(closes)) + TINY_ANALYSIS
     (tiny.folder / "analysis.py").write_text(script)
-    begin = time.monotonic()
-    answer = faulted(tiny, "--engine", engine, "verify", code=0, says=["reproduced"])
-    assert time.monotonic() - begin < 60, answer  # the analysis' own time limit
+    # else the run would end at the analysis' own time limit, with 4
+    faulted(tiny, "--engine", engine, "verify", code=0, says=["reproduced"])

@@ -33,7 +33,7 @@ def _option(*declarations: str, **settings: Any) -> Callable[[F], F]:
 def common(function: F) -> F:
     """-C, --json and --quiet; accepted before and after the command's name."""
     for decorate in (
-        _option("-q", "--quiet", is_flag=True, help="No progress display."),
+        _option("-q", "--quiet", is_flag=True, help="Show no progress and no notes."),
         _option("--json", is_flag=True, help="Write one JSON object to stdout."),
         _option(
             "-C",

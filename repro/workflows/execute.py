@@ -49,8 +49,20 @@ class Setting:
 
 def prepare(project: Project, lock: Lock, tools: Tools) -> Setting:
     """Choose the engine, and have the image of the lock, checked against image.toml."""
+    _require_store_elsewhere(project, tools.store.root)
     engine = tools.engine()
     return Setting(lock=lock, image=build_image(project, lock, tools), engine=engine)
+
+
+def _require_store_elsewhere(project: Project, store: Path) -> None:
+    """Refuse a store among the project's files: each run would copy it and count it as code."""
+    root = store.resolve()
+    if root.is_relative_to(project.root) and not root.is_relative_to(project.state_folder):
+        raise UsageError(
+            f"{store}: the store lies in the project, and each run would get a copy of it",
+            hint="name a folder outside, or one below .repro: "
+            f"REPRO_CACHE={project.state_folder / 'cache'}",
+        )
 
 
 def require_analysis(project: Project) -> Analysis:

@@ -58,7 +58,7 @@ def test_a_closed_stderr_changes_nothing(tmp_path: Path) -> None:
         (["build", "--json"], 3, "lockfiles/linux-amd64"),
         (["run", "--json"], 3, "lockfiles/linux-amd64"),
         (["verify", "--json"], 3, "lockfiles/linux-amd64"),
-        (["snapshot", "--adopt-edits", "--json"], 3, "no lock"),
+        (["snapshot", "--adopt-edits", "--json"], 2, "nothing to lock"),
     ],
 )
 def test_an_error_is_json_alone(tmp_path: Path, words: list[str], code: int, says: str) -> None:

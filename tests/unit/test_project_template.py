@@ -61,7 +61,7 @@ def test_the_text_loads_back_to_its_facts(data: st.DataObject) -> None:
         steps=tuple(("python", name) for name in some("c")),
         data=some("d", 9),
         outputs=some("o", 9),
-        metrics=some("m"),
+        metrics=tuple(f"{name}.json" for name in some("m")),
     )
     check_round_trip(facts)
 

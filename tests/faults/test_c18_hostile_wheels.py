@@ -47,8 +47,9 @@ def test_c18_a_name_that_leads_outside(pin: Pin, tmp_path: Path, name: str, says
 
 
 def test_c18_a_nul_in_a_name(pin: Pin, tmp_path: Path) -> None:
-    data = inside(("demo.py_evil", EVIL, 0o644)).replace(b"demo.py_evil", b"demo.py\0evil")
-    refused(pin, tmp_path / "probe", data, "demo.py")
+    """A name that is read to its NUL is another one, and stands in no list."""
+    data = inside(("new.py_evil", EVIL, 0o644)).replace(b"new.py_evil", b"new.py\0evil")
+    refused(pin, tmp_path / "probe", data, "new.py", "control character")
 
 
 def test_c19_a_link_and_a_file_written_through_it(pin: Pin, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def encoded(text: str) -> dict[str, tuple[bytes, int]]:
         "surrogate": (text.replace("\u00e9", "\ud800").encode("utf-8", "surrogatepass"), at),
         "overlong": (text.encode().replace("\u00e9".encode(), b"\xc0\xaf"), at),
         "nul": (text.encode().replace("\u00e9".encode(), b"\0"), at),
+        "nul behind": (text.encode() + b"\0", len(text.encode())),
         "cut": (text.encode()[: at + 1], at),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,8 +47,8 @@ class Lines:
         self._lock = Lock()
 
     def note(self, text: str) -> None:
-        """Write one line."""
-        with self._lock:
+        """Write one line; where stderr takes none (a full disk), the work goes on unseen."""
+        with self._lock, suppress(OSError):
             self._stream.write(_clean(text) + "\n")
             self._stream.flush()
 

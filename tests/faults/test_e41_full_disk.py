@@ -23,7 +23,7 @@ from tests.watch import temporary
 pytestmark = pytest.mark.network
 
 SAID = {FULL: "No space left on device", BROKEN: "Input/output error"}
-SAMPLE = (("rename", FULL, 2), ("renameat2", BROKEN, 1), ("fsync", BROKEN, 2), ("mkdir", FULL, 5))
+SAMPLE = (("rename", FULL, 1), ("renameat2", BROKEN, 1), ("fsync", BROKEN, 1), ("mkdir", FULL, 5))
 
 
 def refused(struck: Struck, fault: str, folder: Path) -> None:
@@ -56,6 +56,32 @@ def test_accept_at_the_nth_call(three: Three, name: str, fault: str, every: int)
         # what is refused is not done, but for the sync of the folder, behind it
         assert old is (struck.code != 0) or (struck.code and name == "fsync"), struck
         assert temporary(three.folder) == []
+    assert 7 in codes, codes
+    assert codes[-1] == 0, codes
+
+
+@pytest.mark.parametrize(("name", "fault", "every"), [("rename", FULL, 1), ("write", FULL, 12)])
+def test_build_at_the_nth_call(three: Three, name: str, fault: str, every: int) -> None:
+    """Three wheels are fetched, and layers made of them; the record of the image comes last."""
+    require_strace()
+
+    def command() -> Command:
+        three.reset()
+        three.forget_wheels()
+        argv = [sys.executable, "-m", "repro", "build"]
+        return Command(argv=argv, cwd=three.folder, env=three.cli.env)
+
+    recorded = (three.folder / LOCKS / "image.toml").read_bytes()
+    codes = []
+    for struck in strikes(command, name, fault, every=every):
+        codes.append(struck.code)
+        refused(struck, fault, three.folder.parent)
+        require_readable(three.folder)
+        assert torn_objects(three.store) == []
+        assert temporary(three.folder) == temporary(three.store) == []
+        record = three.folder / LOCKS / "image.toml"
+        assert record.exists() is (struck.code == 0), struck
+        assert struck.code or record.read_bytes() == recorded
     assert 7 in codes, codes
     assert codes[-1] == 0, codes
 

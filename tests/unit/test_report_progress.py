@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 import threading
 import time
 
@@ -110,3 +112,22 @@ def test_labels_are_inert_and_without_secrets(
     assert "hunter2" not in text
     assert "\x07" not in text
     assert "[/foo]" in text
+
+
+class Full(io.StringIO):
+    """A log on a full disk."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_log_on_a_full_disk_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task's first line comes from a thread of its own, which would end in a traceback."""
+    monkeypatch.setattr(module, "QUICK", 0.0)
+    ended: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", ended.append)
+    progress = Lines(Full())
+    progress.note("a word")
+    with progress.task("dividing"):
+        time.sleep(0.05)
+    assert ended == []

@@ -22,6 +22,7 @@ from repro.engines.docker.streams import (
     has_terminal,
     keyboard,
     pump,
+    raw_terminal,
     terminal_size,
 )
 from repro.engines.log import Log, opened
@@ -222,10 +223,12 @@ def _run_step(daemon: Daemon, job: Job, settings: Settings, log: Log, watch: _Wa
         name = stack.enter_context(created(daemon, job, settings))
         line = stack.enter_context(attached(daemon, name, stdin=job.takes_input))
         printing = in_background(lambda: pump(line, log, echo, terminal=settings.tty))
+        if settings.tty:
+            stack.enter_context(raw_terminal())
         with daemon.doing(f"starting {settings.command[0]}"):
             daemon.client.start(name)
         if job.takes_input:
-            stack.enter_context(keyboard(line, terminal=settings.tty))
+            stack.enter_context(keyboard(line))
         ended = in_background(lambda: _status(daemon.client.wait(name)))
         step = _Step(
             daemon=daemon, name=name, settings=settings, log=log, ended=ended, printing=printing

@@ -126,16 +126,24 @@ def terminal_size() -> tuple[int, int]:
 
 
 @contextmanager
-def keyboard(line: Line, *, terminal: bool) -> Iterator[None]:
-    """Pass this process's stdin on for the block; a terminal is raw meanwhile.
+def raw_terminal() -> Iterator[None]:
+    """Have the terminal pass every key on for the block, Ctrl-C and Ctrl-D too.
 
-    Raw: Ctrl-C reaches the program inside, as in any shell.
+    Entered before the program inside is started: the end of input that is typed at its first
+    prompt would be lost between the two ways of reading.
     """
+    before = termios.tcgetattr(STDIN)
+    try:
+        tty.setraw(STDIN, termios.TCSADRAIN)  # what was typed ahead is kept
+        yield
+    finally:
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def keyboard(line: Line) -> Iterator[None]:
+    """Pass this process's stdin on for the block."""
     with ExitStack() as stack:
-        if terminal:
-            before = termios.tcgetattr(STDIN)
-            stack.callback(termios.tcsetattr, STDIN, termios.TCSADRAIN, before)
-            tty.setraw(STDIN, termios.TCSADRAIN)  # what was typed ahead is kept
         stop_reader, stop_writer = os.pipe()
         stack.callback(os.close, stop_reader)
         forwarding = in_background(lambda: _forward(line, stop_reader))

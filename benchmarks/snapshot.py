@@ -60,7 +60,8 @@ def figures(workshop: Workshop) -> list[Figure]:
             peers=((compiler, times["uv, first"]),),
             target=Target(ratio=1.2),
             note="beside uv's answer a lock holds the size of each file, and an index whose pages "
-            "do not say it is asked once for each file; pins that are kept need no such request",
+            "do not say it is asked once for each file that is not in the store; kept pins "
+            "need no such request",
         ),
         Figure(
             what="pip part of a snapshot, pins kept",

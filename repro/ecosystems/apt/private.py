@@ -134,6 +134,9 @@ class PrivateApt:
     def _update(self, *arguments: str) -> str:
         # -eany: without it a passing failure leaves old indexes in use with exit 0
         done = self.call("apt-get", "-q", "-eany", *arguments)
+        if done.code and _MOVED in done.stderr:
+            # an apt-get that outlived a killed repro was still at the same files
+            done = self.call("apt-get", "-q", "-eany", *arguments)
         if done.code:
             raise failure(done, self.suite)
         return done.text
@@ -186,6 +189,7 @@ class PrivateApt:
         return "".join(f'{name} "{value}";\n' for name, value in settings)
 
 
+_MOVED = b"lists or status file could not be parsed or opened"
 _PREFERENCES = f"Package: *\nPin: release o={LOCAL_ORIGIN}\nPin-Priority: {_LOCAL_PIN}\n"
 
 

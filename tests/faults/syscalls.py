@@ -91,6 +91,7 @@ class Command:
     cwd: Path
     env: Mapping[str, str]
     timeout: float = 120.0
+    threads: bool = False
 
     def strike(self, name: str, nth: int, fault: str) -> Struck:
         """Run it with this fault at its Nth call of that name."""
@@ -98,7 +99,8 @@ class Command:
         code, out, err, log = self._traced(options)
         mark = "?" if fault == KILL else "(INJECTED)"
         calls = [call for call, result in _calls(log) if mark in result]
-        # several where there are threads: each has an Nth call, and all die inside one
+        # each thread has an Nth call, and other threads die inside one of theirs
+        assert len(calls) <= 1 or fault == KILL or self.threads, log
         return Struck(code=code, out=out, err=err, nth=nth, call=calls[0] if calls else None)
 
     def record(self, names: Sequence[str]) -> tuple[Call, ...]:

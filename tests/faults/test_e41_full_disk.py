@@ -69,7 +69,7 @@ def test_build_at_the_nth_call(three: Three, name: str, fault: str, every: int) 
         three.reset()
         three.forget_wheels()
         argv = [sys.executable, "-m", "repro", "build"]
-        return Command(argv=argv, cwd=three.folder, env=three.cli.env)
+        return Command(argv=argv, cwd=three.folder, env=three.cli.env, threads=True)
 
     recorded = (three.folder / LOCKS / "image.toml").read_bytes()
     codes = []

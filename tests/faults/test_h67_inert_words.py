@@ -65,7 +65,7 @@ def test_g58_too_much_output(tiny: Cli, engine: str) -> None:
     says = ['[analysis] max-output = "20m"', "raise the limit"]
     faulted(tiny, "--engine", engine, "verify", code=4, says=says)
     kept = sum(path.stat().st_size for path in (tiny.folder / ".repro").rglob("*"))
-    assert kept < 2 << 30, "of 10 GB: what it wrote before it was ended"
+    assert kept < 400 << 20, "what it wrote before it was ended"
 
 
 @pytest.mark.network

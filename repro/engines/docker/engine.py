@@ -35,7 +35,7 @@ from repro.models.project import Limits
 from repro.progress import Progress, Silent
 from repro.store.artifacts import Store
 
-INTERVAL = 0.2
+INTERVAL = 0.05
 """Seconds between two looks at a running container."""
 
 GRACE = 2

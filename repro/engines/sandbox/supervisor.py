@@ -20,7 +20,7 @@ from repro.engines.stage import written
 from repro.models.execution import Ending
 
 MEMORY_EVERY = 0.02
-OUTPUT_EVERY = 0.2
+OUTPUT_EVERY = 0.05
 SHARE = 20
 """A look that takes t seconds is not repeated within SHARE times t: at most 5 % of one core."""
 CHUNK = 1 << 16

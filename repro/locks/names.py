@@ -86,6 +86,15 @@ _INTERPRETER = _Grammar(
     r"[23]\.[0-9]{1,2}", 'a Python version like "3.11"', 'write major and minor, quoted: "3.11"'
 )
 
+# RFC 3339 in one form of its many: UTC, whole seconds.
+_MOMENT = _Grammar(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+    "a moment in UTC",
+    "write it as 2025-06-01T00:00:00Z",
+)
+
+_GLIBC = _Grammar(r"2\.[0-9]{1,3}", "a version of glibc", "write it as 2.36")
+
 # C0 and C1 controls, DEL, the line separators, and lone surrogates: nothing that a terminal, a
 # line-based file or an encoder would read as something else.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -154,6 +163,22 @@ def interpreter(text: str, where: str, error: type[ReproError] = LockError) -> s
     return _INTERPRETER.check(text, where, error)
 
 
+def moment(text: str, where: str, error: type[ReproError] = LockError) -> str:
+    """Return a moment `YYYY-MM-DDThh:mm:ssZ` that exists. Raises `error`."""
+    from datetime import datetime
+
+    try:
+        datetime.fromisoformat(_MOMENT.check(text, where, error))
+    except ValueError:
+        raise error(f"{where}: {shown(text)} is no moment", hint=_MOMENT.hint) from None
+    return text
+
+
+def glibc(text: str, where: str, error: type[ReproError] = LockError) -> str:
+    """Return a version of glibc, `2.N`. Raises `error`."""
+    return _GLIBC.check(text, where, error)
+
+
 def python_name(text: str, where: str, error: type[ReproError] = LockError) -> str:
     """Return a Python project's name in normalised form (PEP 503). Raises `error`."""
     from packaging.utils import canonicalize_name
@@ -216,6 +241,14 @@ def relative_path(
             f"{where}: {shown(text)} is longer than a path can be",
             hint=f"at most {LONGEST_PATH} bytes, and {LONGEST_PART} in each part",
         )
+    return text
+
+
+def absolute_path(text: str, where: str, error: type[ReproError] = LockError) -> str:
+    """Return an absolute POSIX path, otherwise as `relative_path`. Raises `error`."""
+    if not text.startswith("/"):
+        raise error(f"{where}: {shown(text)} is no absolute path", hint="begin it with '/'")
+    relative_path(text[1:], where, error)
     return text
 
 

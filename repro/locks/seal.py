@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from repro.errors import LockError
 from repro.locks import names, toml
 from repro.models.lock import (
+    BaseImage,
+    CondaPackage,
     Deb,
     Lock,
     LockState,
@@ -22,6 +25,8 @@ from repro.models.lock import (
 
 APT_LOCK = "apt.lock"
 PIP_LOCK = "requirements.txt"
+CONDA_LOCK = "conda-lock.yml"
+"""One for all platforms: it lies above their folders (DESIGN.md §5)."""
 SEAL = "repro.lock"
 IMAGE_RECORD = "image.toml"
 
@@ -31,12 +36,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def environment_key(debs: tuple[Deb, ...], seal: Seal) -> str:
+def environment_key(debs: tuple[Deb, ...], seal: Seal, conda: tuple[CondaPackage, ...] = ()) -> str:
     """`sha256:<hex>` of everything that decides the environment, and of nothing else.
 
-    Provenance and inputs are left out: the same packages are the same environment.
+    Provenance, inputs and the day are left out: the same packages are the same environment.
     """
-    parts = {
+    parts: dict[str, Any] = {
         "platform": seal.platform,
         "suite": seal.suite,
         "python": seal.python,
@@ -45,12 +50,17 @@ def environment_key(debs: tuple[Deb, ...], seal: Seal) -> str:
         "apt": sorted(deb.sha256 for deb in debs),
         "pip": sorted((a.name, a.build.sha256 if a.build else a.sha256) for a in seal.pip),
     }
+    if conda:  # absent otherwise: what has no conda keeps the key that it had before
+        parts["conda"] = sorted(package.sha256 for package in conda)
+    if seal.base is not None:
+        parts["base"] = {"id": seal.base.id, "interpreter": seal.base.interpreter}
     return "sha256:" + digest(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode())
 
 
-def make_lock(debs: tuple[Deb, ...], seal: Seal) -> Lock:
+def make_lock(debs: tuple[Deb, ...], seal: Seal, conda: tuple[CondaPackage, ...] = ()) -> Lock:
     """Join the parts of a lock under its environment key."""
-    return Lock(debs=debs, pip=seal.pip, seal=seal, key=environment_key(debs, seal))
+    key = environment_key(debs, seal, conda)
+    return Lock(debs=debs, pip=seal.pip, seal=seal, key=key, conda=conda)
 
 
 def check(
@@ -74,8 +84,9 @@ def render(seal: Seal) -> bytes:
     return toml.render(
         {
             "platform": seal.platform,
-            "suite": seal.suite,
+            **({"suite": seal.suite} if seal.base is None else {"base": _base(seal.base)}),
             "python": seal.python,
+            **({"as-of": seal.as_of} if seal.as_of else {}),
             "system-site-packages": seal.system_site_packages,
             "allow-overlap": sorted(seal.allow_overlap),
             "inputs": dict(sorted(seal.inputs)),
@@ -87,6 +98,19 @@ def render(seal: Seal) -> bytes:
             ],
         }
     )
+
+
+def _base(base: BaseImage) -> dict[str, Any]:
+    return {
+        "reference": base.reference,
+        "digest": base.digest,
+        "id": base.id,
+        "layers": list(base.layers),
+        "env": dict(sorted(base.env)),
+        "suite": base.suite,
+        "interpreter": base.interpreter,
+        "glibc": base.glibc,
+    }
 
 
 def _artifact(artifact: PipArtifact) -> dict[str, Any]:
@@ -111,20 +135,26 @@ def parse(data: bytes, *, where: str) -> Seal:
     """Read `repro.lock`. Raises LockError naming the value."""
     table = toml.read(data, where=where)
     table.only(
-        "schema", "needs", "platform", "suite", "python", "system-site-packages",
-        "allow-overlap", "inputs", "locks", "pip", "provenance",
+        "schema", "needs", "platform", "suite", "base", "python", "as-of",
+        "system-site-packages", "allow-overlap", "inputs", "locks", "pip", "provenance",
     )  # fmt: skip
     pip = tuple(_read_artifact(item) for item in table.tables("pip"))
     for name, count in Counter(item.name for item in pip).items():
         if count > 1:
             raise LockError(f"{where}: pip: {name} is listed twice", hint=toml.HINT)
     locks = table.pairs("locks")
-    if {name for name, _ in locks} != {APT_LOCK, PIP_LOCK}:  # else one would go unchecked
+    if {name for name, _ in locks} - {CONDA_LOCK} != {APT_LOCK, PIP_LOCK}:
+        # else one would go unchecked
         raise LockError(f"{where}: locks must name {APT_LOCK} and {PIP_LOCK}", hint=toml.HINT)
+    if ("suite" in table.values) == ("base" in table.values):
+        raise LockError(f"{where}: must have either suite or base", hint=toml.HINT)
+    base = _read_base(table.table("base")) if "base" in table.values else None
     return Seal(
         platform=table.text("platform"),
-        suite=table.named("suite", names.suite),
-        python=table.named("python", names.interpreter),
+        suite="" if base is not None else table.named("suite", names.suite),
+        base=base,
+        python=table.named("python", names.interpreter) if table.text("python") else "",
+        as_of=table.named("as-of", names.moment) if "as-of" in table.values else "",
         system_site_packages=table.flag("system-site-packages"),
         allow_overlap=table.texts("allow-overlap"),
         inputs=table.pairs("inputs"),
@@ -137,6 +167,25 @@ def parse(data: bytes, *, where: str) -> Seal:
             )
             for item in table.tables("provenance")
         ),
+    )
+
+
+def _read_base(table: toml.Table) -> BaseImage:
+    table.only("reference", "digest", "id", "layers", "env", "suite", "interpreter", "glibc")
+    layers = table.texts("layers")
+    if not layers or not all(re.fullmatch(r"sha256:[0-9a-f]{64}", layer) for layer in layers):
+        raise table.refuse("layers", "must be digests, at least one")
+    return BaseImage(
+        reference=table.named("reference", names.single_line),
+        digest=table.digest("digest"),
+        id=table.digest("id"),
+        layers=layers,
+        env=table.pairs("env"),
+        suite=table.named("suite", names.suite) if table.text("suite") else "",
+        interpreter=table.named("interpreter", names.absolute_path)
+        if table.text("interpreter")
+        else "",
+        glibc=table.named("glibc", names.glibc) if table.text("glibc") else "",
     )
 
 

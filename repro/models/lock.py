@@ -53,6 +53,53 @@ class PipArtifact:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CondaPackage:
+    """One locked conda package: an entry of `conda-lock.yml`.
+
+    `channel` is an address without credentials, `subdir` conda's name of a platform or
+    `noarch`, `filename` the archive's name (`.conda` or `.tar.bz2`), `depends` its match
+    specifications. `md5` and `size` (bytes) are "" and 0 where the index does not say them.
+    """
+
+    name: str
+    version: str
+    build: str
+    subdir: str
+    channel: str
+    filename: str
+    sha256: str
+    md5: str = ""
+    size: int = 0
+    depends: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Where its channel has it."""
+        return f"{self.channel}/{self.subdir}/{self.filename}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseImage:
+    """An image that others made, pinned: what an environment stands on instead of a suite.
+
+    `reference` is the whole name that was asked for (`docker.io/library/python:3.12-slim`),
+    `digest` that of its manifest for the lock's platform, `id` that of its configuration,
+    `layers` the digests of its uncompressed layers, bottom first (all `sha256:<hex>`). `env` is
+    its environment. `suite` is the code name in its os-release, `interpreter` the absolute path
+    of its Python, `glibc` its C library's version `2.N`; "" where it has none.
+    """
+
+    reference: str
+    digest: str
+    id: str
+    layers: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    suite: str = ""
+    interpreter: str = ""
+    glibc: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
     """Where a resolution came from; part of no key. For a suite: InRelease hash, date, signer."""
 
@@ -65,7 +112,8 @@ class Seal:
     """`repro.lock`: binds the inputs to the locks.
 
     `inputs` are (input name, sha256 of its parsed content); `locks` are (file name, sha256 of
-    its bytes). Both sorted.
+    its bytes). Both sorted. Exactly one of `suite` and `base` is given. `python` is
+    `major.minor`, "" for an environment without Python; `as_of` a moment, "" for none.
     """
 
     platform: str
@@ -76,6 +124,8 @@ class Seal:
     pip: tuple[PipArtifact, ...]
     system_site_packages: bool = False
     allow_overlap: tuple[str, ...] = ()
+    base: BaseImage | None = None
+    as_of: str = ""
     provenance: tuple[Provenance, ...] = ()
 
 
@@ -95,13 +145,15 @@ class Upgrade:
 class Lock:
     """A whole environment: every package by content, and the seal that binds it.
 
-    `key` (the environment key) is computed by `repro.locks.seal.environment_key`.
+    `debs` are those of the suite, or those on top of the base image. `key` (the environment
+    key) is computed by `repro.locks.seal.environment_key`.
     """
 
     debs: tuple[Deb, ...]
     pip: tuple[PipArtifact, ...]
     seal: Seal
     key: str
+    conda: tuple[CondaPackage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +176,7 @@ class PackageChange:
     """One package that differs between two locks; None: absent on that side."""
 
     ecosystem: str
-    """"apt", "pip", "python" or "base"."""
+    """"apt", "conda", "pip", "python" or "base"."""
     name: str
     old: str | None
     new: str | None

@@ -56,11 +56,36 @@ class RequirementSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CondaRequest:
+    """The conda part of an environment.yml, parsed; its `pip:` part is a RequirementSet.
+
+    `channels` are names or addresses in order of priority, without credentials; `specs` are
+    match specifications in canonical form, sorted; `platforms` are conda's own names
+    (`linux-64`), empty when the file names none.
+    """
+
+    path: str
+    channels: tuple[str, ...]
+    specs: tuple[str, ...]
+    platforms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """What must be locked: the inputs of a snapshot."""
+    """What must be locked: the inputs of a snapshot.
+
+    The base is a `suite` that is bootstrapped, or an `image` as its user wrote it; the other is
+    "". `python` is `major.minor`, or "" where the conda packages or the image decide it.
+    `as_of` is a moment (`YYYY-MM-DDThh:mm:ssZ`), or "" for now.
+    """
 
     suite: str
     python: str
+    image: str = ""
+    conda: CondaRequest | None = None
+    conda_resolver: str = "rattler"
+    as_of: str = ""
+    platforms: tuple[str, ...] = (PLATFORM,)
     apt: tuple[AptRequest, ...] = ()
     apt_source: str = "repro.toml"
     """The file that `apt` came from, for messages."""

@@ -1,33 +1,23 @@
-"""The only writer of files: temporary name, fsync, rename.
-
-A temporary is a file or folder named `.repro-tmp-XXXXXXXX`. Its maker holds a kernel lock
-(flock(2)) on it for as long as it lives, so whoever can lock one has found what a killed process
-left. A process number would not tell: numbers are given again, and containers have their own.
-Whoever makes a temporary first removes the dead ones beside it.
-"""
+"""The only writer of files: temporary name, fsync, rename."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
-import re
 import shutil
 import stat
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
 from repro.errors import LocalError
+from repro.temporaries import NAME, locked, still, temporary_file, temporary_folder
 
 CHUNK = 1 << 20
 _ROOM = "free some space on that file system"
-_TEMPORARY = ".repro-tmp-"
-_NAME = re.compile(re.escape(_TEMPORARY) + r"[a-z0-9_]{8}")  # as tempfile makes them
 
 
 @contextmanager
@@ -107,7 +97,7 @@ def replacing(
         parent = _within_reach(staging, path.parent)
         if durable:
             sweep(parent)
-        descriptor, temporary = _temporary_file(parent)
+        descriptor, temporary = temporary_file(parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
@@ -134,53 +124,62 @@ def write_atomic(
 def write_together(
     folder: Path, contents: Mapping[str, bytes], *, staging: Path | None = None
 ) -> None:
-    """Write several files of one folder in one step: all are old or all are new.
+    """Write several files below one folder in one step: all are old or all are new.
 
-    What else lies in the folder stays. Where the folder itself cannot be exchanged (a mount
-    point, a folder of an image's lower layer) the files are renamed one after the other, in the
-    order of `contents`. `staging` as in `replacing`. Raises LocalError.
+    Their names are relative paths; what else lies there stays. Where the folder cannot be
+    exchanged (a mount point, a folder of an image's lower layer; or a mount or a linked folder
+    below it) the files are replaced one after the other, in the order of `contents`. `staging`
+    as in `replacing`. Raises LocalError.
     """
     folder = folder.resolve()
     make_folder(folder.parent)
     with local_errors(folder), scratch(_within_reach(staging, folder.parent)) as temporary:
         fresh = temporary / "new"
         fresh.mkdir()
-        if folder.is_dir():
-            _keep_others(folder, fresh, contents)
-        for name, data in contents.items():
-            with (fresh / name).open("xb") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
         try:
+            if folder.is_dir():
+                _keep_others(folder, fresh, {folder / name for name in contents})
+            for name, data in contents.items():
+                _write_new(fresh / name, data)
             _put(fresh, folder)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EBUSY):
                 raise
-            make_folder(folder)
-            for name in contents:
-                (fresh / name).replace(folder / name)
-            sync_folder(folder)
+            for name, data in contents.items():
+                write_atomic(folder / name, data, staging=staging)
 
 
-def _keep_others(folder: Path, fresh: Path, replaced: Iterable[str]) -> None:
-    """Have in `fresh` all that is in `folder` but what is replaced; links where possible."""
+def _write_new(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
 
-    def link(source: str, target: str) -> None:
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError:  # another file system below, or links are forbidden
-            shutil.copy2(source, target, follow_symlinks=False)
 
+def _keep_others(folder: Path, fresh: Path, replaced: set[Path]) -> None:
+    """Have in `fresh` all that is below `folder` but what is replaced; links where possible.
+
+    Raises OSError with EXDEV where `folder` must not be moved for what is mounted or linked in it.
+    """
     for path in folder.iterdir():
-        if path.name in replaced:
-            if path.is_dir() and not path.is_symlink():
+        target = fresh / path.name
+        if path.is_dir() and not path.is_symlink():
+            if path in replaced:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        elif path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, fresh / path.name, symlinks=True, copy_function=link)
-        else:
-            link(str(path), str(fresh / path.name))
+            if _mount(path) != _mount(folder):  # it would move along, and go with the old folder
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+            target.mkdir()
+            _keep_others(path, target, replaced)
+        elif path not in replaced:
+            if any(path in one.parents for one in replaced):  # a link to a folder that is written
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+            try:
+                os.link(path, target, follow_symlinks=False)
+            except OSError:  # links are forbidden
+                shutil.copy2(path, target, follow_symlinks=False)
     shutil.copystat(folder, fresh)
 
 
@@ -240,7 +239,7 @@ def scratch(parent: Path, mode: int = 0o700) -> Iterator[Path]:
     make_folder(parent)
     sweep(parent)
     with local_errors(parent):
-        folder, descriptor = _temporary_folder(parent)
+        folder, descriptor = temporary_folder(parent)
     try:
         with local_errors(folder):
             folder.chmod(mode)
@@ -259,7 +258,7 @@ def sweep(parent: Path) -> None:
     """
     try:
         with os.scandir(parent) as entries:
-            found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name)]
+            found = [Path(entry.path) for entry in entries if NAME.fullmatch(entry.name)]
     except OSError:  # whoever came to write here says what is wrong with it
         return
     for path in found:
@@ -274,49 +273,10 @@ def _remove_dead(path: Path) -> None:
         folder = stat.S_ISDIR(state.st_mode)
         if state.st_uid != os.geteuid() or not (folder or stat.S_ISREG(state.st_mode)):
             return
-        if _locked(descriptor) and _still(descriptor, path):
+        if locked(descriptor) and still(descriptor, path):
             remove_tree(path) if folder else path.unlink()
     finally:
         os.close(descriptor)
-
-
-def _temporary_file(parent: Path) -> tuple[int, Path]:
-    """Return an open new file, locked until it is closed."""
-    while True:
-        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=parent)
-        if _locked(descriptor) is not False and _still(descriptor, Path(name)):
-            return descriptor, Path(name)
-        os.close(descriptor)  # a sweep found it in the moment before it was locked
-
-
-def _temporary_folder(parent: Path) -> tuple[Path, int]:
-    """Return a new folder and the descriptor that locks it until it is closed."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-        with suppress(FileNotFoundError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if _locked(descriptor) is not False and _still(descriptor, folder):
-                return folder, descriptor
-            os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool | None:
-    """Take a kernel lock; False when somebody has it, None where there is no such lock (NFS)."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _still(descriptor: int, path: Path) -> bool:
-    """Whether an open file or folder still has this name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _within_reach(staging: Path | None, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -220,3 +221,61 @@ def test_several_files_of_a_linked_folder(tmp_path: Path) -> None:
     files.write_together(tmp_path / "locks", {"a": b"1"})
     assert (tmp_path / "locks").is_symlink()
     assert (tmp_path / "real" / "a").read_bytes() == b"1"
+
+
+def test_files_of_several_folders_together(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    old = {"conda.yml": b"old", "amd64/seal": b"old", "amd64/apt": b"old"}
+    files.write_together(folder, old)
+    (folder / "amd64" / "image.toml").write_text("kept")
+    (folder / "amd64").chmod(0o750)
+    inode = (folder / "amd64" / "image.toml").stat().st_ino
+    new = {"conda.yml": b"new", "amd64/seal": b"new", "arm64/inner/seal": b"new"}
+    files.write_together(folder, new)
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert found == new | {"amd64/apt": b"old", "amd64/image.toml": b"kept"}
+    assert (folder / "amd64" / "image.toml").stat().st_ino == inode
+    assert (folder / "amd64").stat().st_mode & 0o777 == 0o750
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+
+
+def test_several_folders_are_all_old_or_all_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "locks"
+    files.write_together(folder, {"amd64/seal": b"old", "arm64/seal": b"old"})
+    seen = []
+    monkeypatch.setattr(
+        files, "_put", lambda fresh, path: seen.append((fresh / "arm64/seal").read_bytes())
+    )
+    files.write_together(folder, {"amd64/seal": b"new", "arm64/seal": b"new"})
+    assert seen == [b"new"]  # all of the new ones are there before the exchange
+    assert (folder / "amd64/seal").read_bytes() == (folder / "arm64/seal").read_bytes() == b"old"
+
+
+def test_a_linked_folder_below_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    (folder / "amd64").symlink_to("../elsewhere")
+    files.write_together(folder, {"amd64/seal": b"1", "seal": b"2"})
+    assert (folder / "amd64").is_symlink()
+    assert (tmp_path / "elsewhere" / "seal").read_bytes() == b"1"
+    assert (folder / "seal").read_bytes() == b"2"
+
+
+def test_what_is_mounted_below_is_not_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    (folder / "amd64").mkdir(parents=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", bytes(folder / "amd64"), b"tmpfs", 0, None):
+        pytest.skip(f"nothing can be mounted here: {os.strerror(ctypes.get_errno())}")
+    try:
+        (folder / "amd64" / "other").write_text("kept")
+        files.write_together(folder, {"amd64/seal": b"1", "seal": b"2"})
+        assert (folder / "amd64" / "other").read_text() == "kept"
+        assert (folder / "amd64" / "seal").read_bytes() == b"1"
+        assert (folder / "seal").read_bytes() == b"2"
+    finally:
+        assert libc.umount(bytes(folder / "amd64")) == 0
+    assert not list((folder / "amd64").iterdir())

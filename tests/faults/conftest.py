@@ -1,5 +1,6 @@
 """Fixtures that these tests share."""
 
+from tests.conda_channel import conda_channel
 from tests.faults.private_daemon import own_daemon
 from tests.faults.sources import locked_project, pin, world
 from tests.faults.stores import stock, stocked
@@ -8,6 +9,7 @@ from tests.support import cache, tiny, tiny_template
 
 __all__ = [
     "cache",
+    "conda_channel",
     "locked_project",
     "own_daemon",
     "pin",

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from repro.addresses import redact
 from repro.ecosystems.apt.sources import KEYRING, AptSources, Mirror
 from repro.errors import EngineError, LockError, NetworkError, ReproError, UsageError
-from repro.files import local_errors, make_folder, write_atomic
+from repro.files import local_errors, make_folder, scratch, write_atomic
 from repro.process import Done, run, which
 
 TIMEOUT = 1800.0
@@ -79,27 +79,46 @@ class PrivateApt:
         """
         before = self._releases()
         said = self._update("update")
-        unchanged = {path for path, data in self._releases().items() if before.get(path) == data}
-        for suite in _ARRIVED.findall(said):
-            for path in unchanged:
-                if path.name.endswith(f"_dists_{suite}_InRelease"):
-                    self._look_again(path, before[path], suite)
+        now = self._releases()
+        passed = [
+            (self._address(suite), data, suite)
+            for suite in _ARRIVED.findall(said)
+            for path, data in now.items()
+            if path.name.endswith(f"_dists_{suite}_InRelease") and before.get(path) == data
+        ]
+        if passed:
+            self._look_again(passed)
 
     def _releases(self) -> dict[Path, bytes]:
         paths = sorted((self.root / "lists").glob("*_InRelease"))
         with local_errors(self.root):
             return {path: path.read_bytes() for path in paths}
 
-    def _look_again(self, path: Path, kept: bytes, suite: str) -> None:
-        """Read a Release that apt passed over: it says nothing of one older than it has.
+    def _address(self, suite: str) -> str:
+        """Where this suite's Release lies."""
+        [base] = [mirror.base for mirror, suites in self._suites() if suite in suites]
+        return f"{base.rstrip('/')}/dists/{suite}/InRelease"
 
-        Raises LockError for an older one; the newer one is back then, as after every error.
+    def _look_again(self, passed: list[tuple[str, bytes, str]]) -> None:
+        """Read each Release that apt passed over: it says nothing of one older than it has.
+
+        `passed` are (address, bytes that apt kept, suite). Raises LockError for an older one.
         """
-        newest = kept
-        path.unlink()
-        try:
-            self._update("update")
-            data = self._releases().get(path, b"")
+        with scratch(self.scratch) as folder:
+            files = [folder / str(number) for number in range(len(passed))]
+            words = [
+                word
+                for (address, *_), file in zip(passed, files, strict=True)
+                for word in (address, str(file))
+            ]
+            done = self.call(_HELPER, "download-file", *words)
+            if done.code:
+                raise failure(done, self.suite)
+            with local_errors(folder):
+                sent = [file.read_bytes() for file in files]
+        for (_, kept, suite), data in zip(passed, sent, strict=True):
+            if data == kept:
+                continue
             now, seen = (release_date(text.decode(errors="replace")) for text in (data, kept))
             if now < seen:
                 raise LockError(
@@ -108,9 +127,6 @@ class PrivateApt:
                     hint="a mirror may be late: try again in an hour, or take another mirror: "
                     "[apt] mirror",
                 )
-            newest = data
-        finally:
-            write_atomic(path, newest)
 
     def update_local(self) -> None:
         """Read the local source again, and nothing else."""
@@ -141,15 +157,15 @@ class PrivateApt:
             raise failure(done, self.suite)
         return done.text
 
-    def _debian(self) -> str:
+    def _suites(self) -> tuple[tuple[Mirror, tuple[str, ...]], ...]:
         debian, security = (self.sources.mirror(name) for name in ("debian", "debian-security"))
-        return "\n".join(
-            _source(mirror, suites)
-            for mirror, suites in (
-                (debian, f"{self.suite} {self.suite}-updates"),
-                (security, f"{self.suite}-security"),
-            )
+        return (
+            (debian, (self.suite, f"{self.suite}-updates")),
+            (security, (f"{self.suite}-security",)),
         )
+
+    def _debian(self) -> str:
+        return "\n".join(_source(mirror, " ".join(suites)) for mirror, suites in self._suites())
 
     def _local(self) -> str:
         return f"Types: deb\nURIs: {local_address(self.root / 'local')}\nSuites: ./\nTrusted: yes\n"
@@ -189,6 +205,7 @@ class PrivateApt:
         return "".join(f'{name} "{value}";\n' for name, value in settings)
 
 
+_HELPER = "/usr/lib/apt/apt-helper"
 _MOVED = b"lists or status file could not be parsed or opened"
 _PREFERENCES = f"Package: *\nPin: release o={LOCAL_ORIGIN}\nPin-Priority: {_LOCAL_PIN}\n"
 

@@ -236,7 +236,7 @@ def _run_step(daemon: Daemon, job: Job, settings: Settings, log: Log, watch: _Wa
         passed = _supervise(step, watch)
         with daemon.doing(WAITING):
             code = ended.result()
-            killed = bool(daemon.client.inspect_container(name)["State"].get("OOMKilled"))
+            killed = bool(_state(daemon, name).get("OOMKilled"))
             _drain(printing)
     ending = _ending(passed, code, watch, out_of_memory=killed)
     return _End(ending=ending, code=code, crowded=step.crowded)
@@ -293,10 +293,18 @@ def _note_lost_line(step: _Step) -> None:
     The run goes on: some proxies close a line that is silent for long, and outputs are files.
     """
     with step.daemon.doing(WAITING):
-        state = step.daemon.client.inspect_container(step.name)["State"]
-    if state["Running"]:
+        running = _state(step.daemon, step.name)["Running"]
+    if running:
         step.line_lost = True
         step.log.lost(LOST)
+
+
+def _state(daemon: Daemon, name: str) -> Mapping[str, Any]:
+    """What the daemon says of a container's state. Raises ValueError where it says none."""
+    state = daemon.client.inspect_container(name)["State"]
+    if not isinstance(state, Mapping):
+        raise ValueError(f"State is {state!r}")
+    return state
 
 
 def _is_crowded(step: _Step, pids: int) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from repro.errors import UsageError
+from repro.locks import yaml
 from repro.locks.names import shown
 from repro.models.measurement import METRICS_SUFFIXES
 from repro.models.project import AptRequest
-from repro.project import source, yaml
+from repro.project import source
 from repro.project.apt import parse_apt_text
 from repro.project.interpreter import Asked, parse_python_version
 from repro.project.pyproject import NAME as PYPROJECT

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import UsageError
-from repro.project import toml, yaml
+from repro.locks import yaml
+from repro.project import toml
 
 SCALARS = st.none() | st.text(max_size=8) | st.integers(-99, 99) | st.booleans()
 TREES = st.recursive(

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import AnalysisError, LockError, ReproError, UsageError
-from repro.locks import apt, records, requirements, seal
+from repro.locks import apt, records, requirements, seal, yaml
 from repro.measure.metrics import READERS as METRICS
 from repro.measure.metrics import read_metrics
 from repro.measure.tables import DELIMITERS, read_table
 from repro.models.lock import PipArtifact
 from repro.models.measurement import METRICS_SUFFIXES, TABLE_SUFFIXES, Metric
-from repro.project import source, toml, yaml
+from repro.project import source, toml
 from repro.project.apt import parse_apt_text
 from repro.project.config import parse_settings
 from repro.project.interpreter import parse_python_version

@@ -1,7 +1,8 @@
-"""Reading the user's YAML (dvc.yaml, environment.yml) as plain text values, within bounds."""
+"""Reading YAML that others wrote (dvc.yaml, environment.yml, conda's locks), within bounds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import UsageError
@@ -11,13 +12,26 @@ if TYPE_CHECKING:
     import yaml
 
 LIMIT = 256 << 10
-"""Bytes."""
+"""Characters of what a person writes."""
 
 DEPTH = 32
 """Open sequences and mappings."""
 
-NODES = 20_000
-"""Nodes once every alias is expanded; an alias bomb has billions."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How large a document may be: characters, and nodes once every alias is expanded.
+
+    An alias bomb has billions of nodes.
+    """
+
+    characters: int
+    nodes: int
+
+
+HAND = Bounds(characters=LIMIT, nodes=20_000)
+LOCK = Bounds(characters=16 << 20, nodes=2_000_000)
+"""What a program wrote: a lock of several large environments has 2 MiB."""
 
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")
@@ -27,7 +41,7 @@ Value = str | list["Value"] | dict[str, "Value"]
 """Scalars stay text: "3.10" is a version here, not a float."""
 
 
-def parse(text: str, *, where: str) -> Value:
+def parse(text: str, *, where: str, bounds: Bounds = HAND) -> Value:
     """Return one YAML document's value; scalars as text, merge keys applied, an empty one as "".
 
     Raises UsageError naming `where` and the line: not YAML, a duplicate key, a tag of its own
@@ -35,11 +49,11 @@ def parse(text: str, *, where: str) -> Value:
     """
     import yaml
 
-    if len(text) > LIMIT:
-        raise UsageError(f"{where}: larger than {LIMIT >> 10} KiB")
+    if len(text) > bounds.characters:
+        raise UsageError(f"{where}: larger than {bounds.characters >> 10} KiB")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _check(yaml.parse(text, Loader=loader), where)
+        _check(yaml.parse(text, Loader=loader), where, bounds.nodes)
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise UsageError(f"{where}: not valid YAML: {_said(error)}") from None
@@ -57,7 +71,7 @@ def _said(error: yaml.YAMLError) -> str:
     return str(error).split("\n", maxsplit=1)[0][:200]
 
 
-def _check(events: Any, where: str) -> None:
+def _check(events: Any, where: str, most: int) -> None:
     """Count depth and expanded size over the event stream, which no nesting can make recursive."""
     import yaml
 
@@ -85,8 +99,8 @@ def _check(events: Any, where: str) -> None:
         if anchor is not None:
             sizes[anchor] = size
         stack[-1] = (stack[-1][0], stack[-1][1] + size)
-        if stack[-1][1] > NODES:
-            raise _refuse(event, where, f"more than {NODES} nodes once aliases are expanded")
+        if stack[-1][1] > most:
+            raise _refuse(event, where, f"more than {most} nodes once aliases are expanded")
 
 
 def _check_tag(event: yaml.CollectionStartEvent | yaml.ScalarEvent, where: str) -> None:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro.ecosystems.archives import opened_zip
 from repro.ecosystems.pip import archives
-from repro.ecosystems.pip.archives import opened_zip, source_member
+from repro.ecosystems.pip.archives import source_member
 from repro.ecosystems.pip.wheels import DAMAGED
 from repro.errors import LockError
 from tests.wheelhouse import Member, make_sdist, make_wheel, raw_zip, zeros, zipped

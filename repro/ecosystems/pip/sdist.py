@@ -13,8 +13,9 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from repro.ecosystems.archives import opened_zip
 from repro.ecosystems.pip import bootstrap
-from repro.ecosystems.pip.archives import opened_zip, source_member
+from repro.ecosystems.pip.archives import source_member
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label
 from repro.ecosystems.pip.jobs import Step, run_step

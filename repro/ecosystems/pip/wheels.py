@@ -32,7 +32,7 @@ from installer.utils import Scheme, construct_record_file, parse_entrypoints
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from repro.ecosystems.pip.archives import HINT, opened_zip, read_member
+from repro.ecosystems.archives import HINT, opened_zip, read_member
 from repro.ecosystems.pip.layout import Layout
 from repro.ecosystems.pip.wheel import Wheel
 from repro.errors import LockError

@@ -20,7 +20,7 @@ CAPABILITY = "security.capability"
 _MAX_ID = (1 << 32) - 2
 """Linux's largest user or group number; the next one means "none"."""
 
-_DAMAGED = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
+DAMAGED = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
 """What `tarfile` raises for headers that make no sense: its own error does not cover all."""
 
 _TYPES = {
@@ -113,7 +113,7 @@ def write_layer(file: BinaryIO, entries: Iterable[Entry]) -> None:
     LockError for a path that leaves the layer, two entries that disagree about one path, or
     content that is not as long as its entry says.
     """
-    _write(file, _with_parents(_rerooted(_collected(entries), keep=lambda _: True)))
+    write_entries(file, with_parents(rerooted(collected(entries), keep=lambda _: True)))
 
 
 def canonical(source: BinaryIO, file: BinaryIO) -> None:
@@ -124,10 +124,10 @@ def canonical(source: BinaryIO, file: BinaryIO) -> None:
     """
     try:
         with tarfile.open(fileobj=source, mode="r:") as tar:
-            entries = _collected(entries_of(tar))
+            entries = collected(entries_of(tar))
             _require_end(source, tar)
-            _write(file, _with_parents(_rerooted(entries, keep=_is_kept)))
-    except _DAMAGED as error:
+            write_entries(file, with_parents(rerooted(entries, keep=_is_kept)))
+    except DAMAGED as error:
         raise _damaged(said(error)) from error
 
 
@@ -198,15 +198,20 @@ def _opener(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], Binar
     return opened
 
 
-def _collected(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Entries by normal path. Raises LockError when two disagree about one."""
+def collected(entries: Iterable[Entry], *, last: bool = False) -> dict[str, Entry]:
+    """Return entries by normal path; of two that disagree about one the last, where asked for.
+
+    Else raises LockError.
+    """
     found: dict[str, Entry] = {}
     for raw in entries:
         entry = _checked(raw)
         if not entry.path:  # the root itself: every engine makes it
             continue
+        if last:
+            found.pop(entry.path, None)
         other = found.setdefault(entry.path, entry)
-        if other is not entry and not _equal(other, entry):
+        if other is not entry and not equal(other, entry):
             raise LockError(
                 f"layer: two different entries for {shown(entry.path)} "
                 f"({_described(other)}; {_described(entry)})",
@@ -256,7 +261,8 @@ def _described(entry: Entry) -> str:
     return f"{entry.kind}, mode {entry.mode:o}, owner {entry.uid}:{entry.gid}, {entry.length} bytes"
 
 
-def _equal(one: Entry, other: Entry) -> bool:
+def equal(one: Entry, other: Entry) -> bool:
+    """Whether two entries are one file: kind, mode, owner, capability and every byte."""
     bare_one, bare_other = (replace(entry, data=b"", size=entry.length) for entry in (one, other))
     if bare_one != bare_other:
         return False
@@ -267,7 +273,7 @@ def _equal(one: Entry, other: Entry) -> bool:
         return not right.read(1)
 
 
-def _rerooted(entries: dict[str, Entry], keep: Callable[[Entry], bool]) -> dict[str, Entry]:
+def rerooted(entries: dict[str, Entry], keep: Callable[[Entry], bool]) -> dict[str, Entry]:
     """Kept entries; of the names that share a file, the first has it and the others link there.
 
     Also where the name that had it is not kept. Raises LockError for a link to nothing.
@@ -275,7 +281,7 @@ def _rerooted(entries: dict[str, Entry], keep: Callable[[Entry], bool]) -> dict[
     groups: dict[str, list[str]] = {}
     for path, entry in entries.items():
         if entry.kind == "hardlink":
-            groups.setdefault(_root(path, entries), []).append(path)
+            groups.setdefault(resolved(path, entries), []).append(path)
     kept = {
         path: entry for path, entry in entries.items() if entry.kind != "hardlink" and keep(entry)
     }
@@ -293,7 +299,7 @@ def _rerooted(entries: dict[str, Entry], keep: Callable[[Entry], bool]) -> dict[
     return kept
 
 
-def _root(path: str, entries: dict[str, Entry]) -> str:
+def resolved(path: str, entries: dict[str, Entry]) -> str:
     """Return the path that holds what the hard link `path` shares."""
     seen = {path}
     target = entries[path].link
@@ -309,7 +315,7 @@ def _root(path: str, entries: dict[str, Entry]) -> str:
     return target
 
 
-def _with_parents(entries: dict[str, Entry]) -> list[Entry]:
+def with_parents(entries: dict[str, Entry]) -> list[Entry]:
     """All entries and their parent folders, sorted. Raises LockError below a non-folder."""
     whole = dict(entries)
     for path in entries:
@@ -325,7 +331,8 @@ def _with_parents(entries: dict[str, Entry]) -> list[Entry]:
     return [whole[path] for path in sorted(whole, key=encoded)]
 
 
-def _write(file: BinaryIO, entries: Iterable[Entry]) -> None:
+def write_entries(file: BinaryIO, entries: Iterable[Entry]) -> None:
+    """Write entries that are in order and whole already."""
     for entry in entries:
         file.write(
             header(

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.ecosystems.apt.private import local_address
-from repro.ecosystems.apt.resolve import release
+from repro.ecosystems.apt.repository import PATHS, damaged_package, fill, require_stored
 from repro.errors import EngineError, ReproError
-from repro.files import copy_regular, digest_file, local_errors, make_folder, scratch, write_atomic
-from repro.locks.apt import render_one
+from repro.files import local_errors, make_folder, scratch, write_atomic
 from repro.models.image import EPOCH
 from repro.models.lock import Deb
 from repro.process import Done, run, which
@@ -25,17 +24,6 @@ ROOM = 2 << 30
 """Bytes that a memory file system must have free for the bootstrap to work in it."""
 
 TIMEOUT = 3600.0
-_ORIGIN = "repro"
-
-# Documentation and translations; copyright files stay. The folders of manual pages stay too:
-# without them some maintainer scripts fail (openjdk).
-_PATHS = (
-    "path-exclude=/usr/share/man/*.gz",
-    "path-exclude=/usr/share/doc/*/*",
-    "path-include=/usr/share/doc/*/copyright",
-    "path-exclude=/usr/share/locale/*/*",
-    "path-include=/usr/share/locale/locale.alias",
-)
 
 # Merged /usr for every suite: mmdebstrap's own hook fails on bullseye.
 _SETUP = r"""#!/bin/sh
@@ -96,8 +84,6 @@ _ALONE = (
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 _NUMBERED = re.compile(r"\b[0-9][0-9A-Za-z.+~-]*[0-9A-Za-z]\b")
-_POOL = re.compile(r"pool/([0-9a-f]{64})\.deb")
-_DAMAGED = re.compile(r"(?i)hash sum mismatch|unexpected size|size mismatch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,14 +100,7 @@ class Bootstrap:
         Raises EngineError when mmdebstrap is missing or fails, LockError when a stored package
         is not what the lock says.
         """
-        missing = [
-            deb for deb in self.debs if not self.store.has(deb.sha256, deb.size, label=_label(deb))
-        ]
-        if missing:
-            first = missing[0]
-            raise self.store.absent(
-                first.sha256, label=_label(first), why=f"{len(missing)} missing"
-            )
+        require_stored(self.debs, self.store)
         require_tools()
         with workspace(self.store) as folder:
             command = self.prepare(folder)
@@ -142,22 +121,11 @@ class Bootstrap:
         It runs there, in `environment(folder)`, and writes the tar to its standard output.
         """
         repository = make_folder(folder / "repository")
-        self._fill(repository)
+        fill(repository, self.debs, suite=self.suite, store=self.store)
         for name, text in (("setup", _SETUP), ("customize", _customize())):
             write_atomic(folder / name, text.encode(), 0o755)
         make_folder(folder / "tmp").chmod(0o1777)
         return self._command(folder, repository)
-
-    def _fill(self, repository: Path) -> None:
-        """Write the flat repository: hard links into the store where that is possible."""
-        pool = make_folder(repository / "pool")
-        for deb in self.debs:
-            _link(self.store.path(deb.sha256), pool / f"{deb.sha256}.deb")
-        packages = "\n".join(
-            render_one(deb, filename=f"./pool/{deb.sha256}.deb") for deb in self.debs
-        ).encode()
-        write_atomic(repository / "Packages", packages)
-        write_atomic(repository / "Release", release(packages, _ORIGIN, self.suite).encode())
 
     def _command(self, folder: Path, repository: Path) -> Sequence[str]:
         return (
@@ -169,27 +137,19 @@ class Bootstrap:
             f"--customize-hook={folder / 'customize'}",
             '--aptopt=Acquire::Languages "none"',
             "--dpkgopt=force-unsafe-io",
-            *(f"--dpkgopt={option}" for option in _PATHS),
+            *(f"--dpkgopt={option}" for option in PATHS),
             *(self.suite, "-", f"deb [trusted=yes] {local_address(repository)} ./"),
         )
 
     def _failure(self, done: Done) -> ReproError:
         text = done.stderr.decode(errors="replace")
-        named = set(_POOL.findall(text)) if _DAMAGED.search(text) else set()
-        for deb in self.debs:
-            path = self.store.path(deb.sha256)
-            if deb.sha256 in named and (found := digest_file(path)[1]) != deb.sha256:
-                return self.store.damaged(deb.sha256, label=_label(deb), found=found)
+        if (damaged := damaged_package(text, self.debs, self.store)) is not None:
+            return damaged
         return EngineError(
             f"mmdebstrap could not build the base (exit {done.code})\n{done.tail(12)}",
             hint="the last lines above say why; as an ordinary user it needs uidmap and "
             "user namespaces",
         )
-
-
-def _label(deb: Deb) -> str:
-    """How messages call it."""
-    return f"apt {deb.name} {deb.version}"
 
 
 def require_tools() -> None:
@@ -270,14 +230,6 @@ def _usable(path: Path) -> bool:
     status = os.statvfs(path)
     forbidden = status.f_flag & (os.ST_NOEXEC | os.ST_NODEV)
     return not forbidden and status.f_bavail * status.f_frsize > ROOM
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another file system, or not allowed there
-        with local_errors(target):
-            copy_regular(source, target)
 
 
 def _customize() -> str:

@@ -51,6 +51,8 @@ class PrivateApt:
     scratch: Path
     suite: str
     sources: AptSources
+    status: bytes = b""
+    """What dpkg knows as installed: a base image's own record, nothing for a bootstrap."""
     _one: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prepare(self) -> None:
@@ -65,7 +67,7 @@ class PrivateApt:
                     hint="choose another cache: REPRO_CACHE=DIR",
                 )
         make_folder(self.scratch / "parts")
-        write_atomic(self.scratch / "status", b"")
+        write_atomic(self.scratch / "status", self.status)
         write_atomic(self.scratch / "preferences", _PREFERENCES.encode())
         write_atomic(self.scratch / "parts" / "debian.sources", self._debian().encode(), 0o600)
         write_atomic(self.scratch / "parts" / "local.sources", self._local().encode())

@@ -14,6 +14,7 @@ from repro.addresses import redact
 from repro.ecosystems.apt.index import PackageIndexes
 from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
 from repro.ecosystems.apt.sources import host_sources
+from repro.ecosystems.apt.status import versions
 from repro.errors import LockError, UsageError
 from repro.files import make_folder, scratch, write_atomic
 from repro.locks.apt import render
@@ -66,6 +67,21 @@ class Pins:
         """Return the pins after those names, and all of their sources, are let go."""
         return Pins.kept(self.debs, Upgrade(names=tuple(names)))
 
+    def newer_than(self, versions: Mapping[str, str]) -> Pins:
+        """Return the pins without those that an image already has, in this version or a newer.
+
+        apt would take a pin for an order to go back to it.
+        """
+        from debian.debian_support import Version
+
+        return Pins(
+            debs=tuple(
+                deb
+                for deb in self.debs
+                if deb.name not in versions or Version(deb.version) > Version(versions[deb.name])
+            )
+        )
+
     def by_hash(self) -> dict[str, Deb]:
         """Return {sha256: package}."""
         return {deb.sha256: deb for deb in self.debs}
@@ -94,12 +110,18 @@ class AptResolver:
 
     @contextmanager
     def open(
-        self, suite: str, *, previous: tuple[Deb, ...] = (), upgrade: Upgrade | None = None
+        self,
+        suite: str,
+        *,
+        status: bytes | None = None,
+        previous: tuple[Deb, ...] = (),
+        upgrade: Upgrade | None = None,
     ) -> Iterator[AptIndex]:
         """Yield the suite's up-to-date index; what `previous` pins stays, as far as it may.
 
-        `previous` must come from the same suite. Raises NetworkError, LockError where an index
-        is not to be trusted, UsageError where the host lacks sources or keys.
+        `status` is the dpkg record of a base image that the packages come on top of; None: of no
+        image. `previous` must come from the same suite. Raises NetworkError, LockError where an
+        index is not to be trusted, UsageError where the host lacks sources or keys.
         """
         sources = host_sources(self.sources)
         mirrors = repr([(mirror.archive, mirror.base) for mirror in sources.mirrors])
@@ -113,14 +135,22 @@ class AptResolver:
             ),
             scratch(self.cache) as secret,
         ):
-            apt = PrivateApt(root=root, scratch=secret, suite=suite, sources=sources)
+            apt = PrivateApt(
+                root=root, scratch=secret, suite=suite, sources=sources, status=status or b""
+            )
             apt.prepare()
             pins = Pins.kept(previous, upgrade or Upgrade())
+            if status is not None:
+                pins = pins.newer_than(versions(status))
             pins.write(root / "local", suite)
             with self.progress.task(f"reading the package index of {suite}"):
                 apt.update()
             yield AptIndex(
-                apt, pins, may_move=upgrade is not None and upgrade != Upgrade(), was=previous
+                apt,
+                pins,
+                may_move=upgrade is not None and upgrade != Upgrade(),
+                was=previous,
+                on_top=status is not None,
             )
 
 
@@ -128,13 +158,20 @@ class AptIndex:
     """One suite's index, and apt's answers on it (see AptResolver.open)."""
 
     def __init__(
-        self, apt: PrivateApt, pins: Pins, *, may_move: bool, was: tuple[Deb, ...]
+        self,
+        apt: PrivateApt,
+        pins: Pins,
+        *,
+        may_move: bool,
+        was: tuple[Deb, ...],
+        on_top: bool = False,
     ) -> None:
         self._indexes = PackageIndexes(apt)
         self._apt = apt
         self._pins = pins
         self._may_move = may_move
         self._was = was
+        self._on_top = on_top
 
     def version(self, package: str) -> str | None:
         """Return the version that would be chosen; None when the suite has no such package."""
@@ -150,11 +187,13 @@ class AptIndex:
         return match[1]
 
     def resolve(
-        self, requests: tuple[AptRequest, ...], *, python: str, apt_source: str
+        self, requests: tuple[AptRequest, ...], *, python: str = "", apt_source: str
     ) -> AptResolution:
         """Return every package of an environment with this interpreter and these requests.
 
-        `apt_source` is the file that the requests came from. Raises UsageError for a package
+        On top of an image only what it lacks: added or upgraded, nothing removed, and no
+        interpreter. `python` is "" where another ecosystem brings it. `apt_source` is the file
+        that the requests came from. Raises UsageError for a package
         that the suite does not have, LockError with apt's explanation when they do not fit.
         """
         self._check(requests, apt_source)
@@ -174,8 +213,11 @@ class AptIndex:
         return AptResolution(debs=debs, provenance=self._indexes.provenance(), moved=moved)
 
     def _words(self, requests: tuple[AptRequest, ...], python: str) -> tuple[str, ...]:
+        if self._on_top:
+            return tuple(str(request) for request in requests)
         optional = (_OPTIONAL,) if self.version(_OPTIONAL) else ()
-        asked = (*BASE, *optional, *interpreter_packages(self._apt.suite, python))
+        interpreter = interpreter_packages(self._apt.suite, python) if python else ()
+        asked = (*BASE, *optional, *interpreter)
         named = {request.name for request in requests}
         return (
             "?essential",
@@ -185,7 +227,7 @@ class AptIndex:
 
     def _install(self, words: tuple[str, ...], quiet: str = "-qq") -> Done:
         done = self._apt.call(
-            *("apt-get", "install", "-y", quiet),
+            *("apt-get", "install", "-y", quiet, "--no-remove"),
             *("-o", "Acquire::ForceHash=SHA256"),  # without it: MD5
             *("--print-uris", "--", *words),
         )

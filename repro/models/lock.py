@@ -99,6 +99,32 @@ class BaseImage:
     glibc: str = ""
 
 
+CONDA_PREFIX = "/opt/conda"
+"""Where the conda packages of an image lie."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """The Python of an image, `version` being `major.minor` and `path` absolute.
+
+    `conda`: it is one of the conda packages, and pip's packages join them in their prefix.
+    """
+
+    version: str
+    path: str
+    conda: bool = False
+
+    @classmethod
+    def of_debian(cls, version: str) -> Interpreter:
+        """Return the interpreter of a suite."""
+        return cls(version=version, path=f"/usr/bin/python{version}")
+
+    @classmethod
+    def of_conda(cls, version: str) -> Interpreter:
+        """Return the interpreter of a conda environment."""
+        return cls(version=version, path=f"{CONDA_PREFIX}/bin/python{version}", conda=True)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
     """Where a resolution came from; part of no key. For a suite: InRelease hash, date, signer."""
@@ -154,6 +180,18 @@ class Lock:
     seal: Seal
     key: str
     conda: tuple[CondaPackage, ...] = ()
+
+    @property
+    def interpreter(self) -> Interpreter | None:
+        """The Python that the analysis is run with; None for an environment without one."""
+        version = self.seal.python
+        if not version:
+            return None
+        if any(package.name == "python" for package in self.conda):
+            return Interpreter.of_conda(version)
+        if self.seal.base is not None:
+            return Interpreter(version=version, path=self.seal.base.interpreter)
+        return Interpreter.of_debian(version)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

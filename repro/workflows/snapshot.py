@@ -20,7 +20,7 @@ from repro.files import write_together
 from repro.locks import apt, requirements, seal, toml
 from repro.locks.inputs import environment_inputs
 from repro.models.image import Image
-from repro.models.lock import Lock, PipArtifact, Seal, Upgrade
+from repro.models.lock import Interpreter, Lock, PipArtifact, Seal, Upgrade
 from repro.models.outcome import SnapshotResult
 from repro.models.project import PLATFORM, Project
 from repro.workflows.assemble import base_image
@@ -219,6 +219,7 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
             pip = resolve(
                 PipRequest(
                     environment=environment,
+                    interpreter=Interpreter.of_debian(environment.python),
                     glibc=glibc,
                     python_full=full,
                     previous=old.pip if old else (),

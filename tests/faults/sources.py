@@ -202,8 +202,8 @@ def layer_keys(folder: Path, cache: Path) -> tuple[str, ...]:
     nobody = cast("Builder", None)  # nothing is made here
     found = [one.key for one in recipes(lock.pip, target=target, store=store, builder=nobody)]
     for item in lock.pip:
-        wheel, at = wheel_of(item, store), layout.of(target.python)
-        found.append(bytecode.key(wheel, at, target.interpreter))
+        wheel, at = wheel_of(item, store), layout.of(target.interpreter)
+        found.append(bytecode.key(wheel, at, target.identity))
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from repro.ecosystems.pip.resolve import PipRequest, PipResolution, resolve
 from repro.engines.base import Engine
 from repro.errors import NetworkError, UsageError
 from repro.models.image import Image
-from repro.models.lock import Upgrade
+from repro.models.lock import Interpreter, Upgrade
 from repro.models.project import Environment, RequirementSet, Sources
 from repro.progress import Silent
 from repro.store.artifacts import Store
@@ -77,6 +77,7 @@ def lock(server: Server, folder: Path, *lines: str, **more: object) -> PipResolu
             python="3.11",
             pip=(RequirementSet(path="requirements.in", lines=lines),),
         ),
+        interpreter=Interpreter.of_debian("3.11"),
         glibc="2.36",
         sources=Sources(indexes=(("default", f"{server.address}/simple"),)),
     )

@@ -34,7 +34,7 @@ from repro.errors import LockError, NetworkError, UsageError
 from repro.image.config import compose
 from repro.models.execution import HOME, Job
 from repro.models.image import Image, Layer
-from repro.models.lock import Deb, Lock, PipArtifact, Seal, Upgrade
+from repro.models.lock import Deb, Interpreter, Lock, PipArtifact, Seal, Upgrade
 from repro.models.project import PLATFORM, Environment, Limits, RequirementSet, Sources
 from repro.progress import Silent
 from repro.store.artifacts import Store
@@ -188,6 +188,7 @@ def lock(base: Base, server: Server, *lines: str, **more: object) -> PipResoluti
     )
     request = PipRequest(
         environment=environment,
+        interpreter=Interpreter.of_debian(base.python),
         glibc=base.glibc,
         sources=Sources(indexes=(("default", f"{server.address}/simple"),)),
     )
@@ -279,7 +280,12 @@ def test_a_build_that_gives_other_bytes_is_refused(base: Base, server: Server) -
     assert source.build is not None
     other = replace(source, build=dataclasses.replace(source.build, sha256="0" * 64))
     with pytest.raises(LockError, match=r"pip source 1\.0") as caught:
-        have_built([other], python=base.python, builder=base.builder, store=base.store)
+        have_built(
+            [other],
+            interpreter=Interpreter.of_debian(base.python),
+            builder=base.builder,
+            store=base.store,
+        )
     for said in ("0" * 64, source.build.sha256):
         assert said in caught.value.message
     assert not base.store.has("0" * 64)
@@ -376,7 +382,7 @@ def test_bytecode_is_there_valid_and_the_same_however_it_is_made(
         built.append(layers(base, store, found, alone=store.root.name == "other"))
     one, other, kept = ([layer.digest for layer in made] for made in built)
     assert one == other == kept
-    layout = layout_of(base.python)
+    layout = layout_of(Interpreter.of_debian(base.python))
     with tarfile.open(base.store.layer_path(built[-1][-1])) as tar:
         names = set(tar.getnames())
     assert layout.compiled(f"{layout.site}/many/größe.py") in names

@@ -18,15 +18,19 @@ from repro.ecosystems.pip.bytecode import key, sources
 from repro.ecosystems.pip.layout import of
 from repro.ecosystems.pip.wheels import plan
 from repro.models.image import EPOCH
+from repro.models.lock import Interpreter
 from tests.wheelhouse import Recipe, make_wheel, stored
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 
 
 def test_where_interpreters_look_for_bytecode() -> None:
-    assert of("3.11").compiled(f"{SITE}/a/b.py") == f"{SITE}/a/__pycache__/b.cpython-311.pyc"
-    assert of("3.9").compiled("a/b.py") == "a/__pycache__/b.cpython-39.pyc"
-    assert of("2.7").compiled("a/b.py") == "a/b.pyc"
+    assert (
+        of(Interpreter.of_debian("3.11")).compiled(f"{SITE}/a/b.py")
+        == f"{SITE}/a/__pycache__/b.cpython-311.pyc"
+    )
+    assert of(Interpreter.of_debian("3.9")).compiled("a/b.py") == "a/__pycache__/b.cpython-39.pyc"
+    assert of(Interpreter.of_debian("2.7")).compiled("a/b.py") == "a/b.pyc"
 
 
 def test_only_what_can_be_imported_is_compiled(tmp_path: Path) -> None:
@@ -39,8 +43,8 @@ def test_only_what_can_be_imported_is_compiled(tmp_path: Path) -> None:
             "demo-1.0.data/purelib/more.py": b"",
         }
     )
-    planned = plan(stored(tmp_path, recipe), of("3.11"))
-    assert [path for _, path, _ in sources(planned, of("3.11"))] == [
+    planned = plan(stored(tmp_path, recipe), of(Interpreter.of_debian("3.11")))
+    assert [path for _, path, _ in sources(planned, of(Interpreter.of_debian("3.11")))] == [
         f"{SITE}/demo/__init__.py",
         f"{SITE}/more.py",
     ]
@@ -50,13 +54,13 @@ def test_the_key_is_what_decides_the_bytes(tmp_path: Path) -> None:
     one = stored(tmp_path, Recipe())
     other = stored(tmp_path, Recipe(files={"x.py": b"1"}))
     keys = {
-        key(one, of("3.11"), "i"),
-        key(one, of("3.13"), "i"),
-        key(one, of("3.11"), "j"),
-        key(other, of("3.11"), "i"),
+        key(one, of(Interpreter.of_debian("3.11")), "i"),
+        key(one, of(Interpreter.of_debian("3.13")), "i"),
+        key(one, of(Interpreter.of_debian("3.11")), "j"),
+        key(other, of(Interpreter.of_debian("3.11")), "i"),
     }
     assert len(keys) == 4
-    assert key(one, of("3.11"), "i") in keys
+    assert key(one, of(Interpreter.of_debian("3.11")), "i") in keys
 
 
 def test_the_header_is_an_unchecked_hash() -> None:

@@ -17,11 +17,11 @@ from repro.ecosystems.pip.layers import LayerTarget, recipes
 from repro.engines.base import Engine
 from repro.errors import LockError
 from repro.models.image import EPOCH, Image
-from repro.models.lock import Deb, Lock, PipArtifact, Seal
+from repro.models.lock import Deb, Interpreter, Lock, PipArtifact, Seal
 from repro.store.artifacts import Store
 from tests.wheelhouse import Recipe, artifact, make_wheel
 
-TARGET = LayerTarget(python="3.11", interpreter="i")
+TARGET = LayerTarget(interpreter=Interpreter.of_debian("3.11"), identity="i")
 SITE = "opt/venv/lib/python3.11/site-packages"
 
 
@@ -85,7 +85,7 @@ def test_an_empty_lock_still_has_the_environment(tmp_path: Path) -> None:
     [recipe] = of(store, [])
     with written(recipe) as tar:
         assert SITE in tar.getnames()
-    assert of(store, [], replace(TARGET, python="2.7")) == ()
+    assert of(store, [], replace(TARGET, interpreter=Interpreter.of_debian("2.7"))) == ()
 
 
 def test_large_wheels_have_a_layer_each_largest_first(
@@ -133,8 +133,8 @@ def test_keys_need_no_wheel_and_change_with_what_decides(
     changed = keys([one, other])
     assert [a == b for a, b in zip(base, changed, strict=True)] == [True, False, False]
     for target in (
-        replace(TARGET, interpreter="other"),
-        replace(TARGET, python="3.13"),
+        replace(TARGET, identity="other"),
+        replace(TARGET, interpreter=Interpreter.of_debian("3.13")),
         replace(TARGET, allow_overlap=("a",)),
     ):
         assert not set(base) & set(keys([one, two], target))

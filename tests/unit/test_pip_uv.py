@@ -12,7 +12,7 @@ from repro.ecosystems.pip.indexes import Index, Indexes
 from repro.ecosystems.pip.request import PipRequest, allowed_hashes, write_inputs
 from repro.ecosystems.pip.tags import Target
 from repro.errors import NetworkError, ReproError, UsageError
-from repro.models.lock import PipArtifact, Upgrade
+from repro.models.lock import Interpreter, PipArtifact, Upgrade
 from repro.models.project import Environment, RequirementSet
 
 A = "a" * 64
@@ -30,6 +30,7 @@ def request(upgrade: Upgrade | None = None) -> PipRequest:
     )
     return PipRequest(
         environment=Environment(suite="bookworm", python="3.11", pip=SETS),
+        interpreter=Interpreter.of_debian("3.11"),
         glibc="2.36",
         previous=previous,
         upgrade=upgrade or Upgrade(),

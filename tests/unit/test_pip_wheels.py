@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from repro.ecosystems.pip.layout import of
 from repro.ecosystems.pip.wheels import opened, plan
 from repro.errors import LockError
+from repro.models.lock import Interpreter
 from tests.wheelhouse import Recipe, inside, make_wheel, stored, zipped
 
 SITE = "opt/venv/lib/python3.11/site-packages"
-THREE, TWO = of("3.11"), of("2.7")
+THREE, TWO = of(Interpreter.of_debian("3.11")), of(Interpreter.of_debian("2.7"))
 
 RICH = Recipe(
     name="rich-demo",

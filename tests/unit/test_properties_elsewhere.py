@@ -42,7 +42,7 @@ from repro.errors import LockError, NetworkError, ReproError, UsageError
 from repro.image.layer import write_layer
 from repro.locks import apt as apt_lock
 from repro.locks.names import said
-from repro.models.lock import PipArtifact
+from repro.models.lock import Interpreter, PipArtifact
 from repro.models.project import Sources
 from repro.project.interpreter import Asked, choose
 from repro.store.artifacts import Store
@@ -267,7 +267,7 @@ def _wheel(data: bytes) -> None:
     """From a wheel to a layer; what `zipfile` says of a member, `PipLayers` says as LockError."""
     with tempfile.TemporaryDirectory() as folder:
         wheel = stored(Path(folder), Recipe(), data)
-        planned = plan(wheel, layout.of("3.11"))
+        planned = plan(wheel, layout.of(Interpreter.of_debian("3.11")))
         assert all(item.path.startswith("opt/venv/") for item in planned)
         try:
             with opened(wheel, planned) as entries:

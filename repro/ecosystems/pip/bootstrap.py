@@ -17,7 +17,7 @@ from repro.ecosystems.pip.wheels import opened, plan
 from repro.files import local_errors, make_folder
 from repro.image.layer import Entry
 from repro.models.execution import PROJECT
-from repro.models.lock import PipArtifact
+from repro.models.lock import Interpreter, PipArtifact
 from repro.store.artifacts import Store
 from repro.store.fetch import Fetcher
 
@@ -38,12 +38,12 @@ def some(python: str, *names: str) -> tuple[PipArtifact, ...]:
 
 
 def put_tools(
-    python: str, stage: Path, *, fetcher: Fetcher, catalogue: Catalogue
+    interpreter: Interpreter, stage: Path, *, fetcher: Fetcher, catalogue: Catalogue
 ) -> ToolEnvironment:
     """Have the set in the store and lay it out in the stage. Raises NetworkError, LockError."""
-    chosen = tools(python)
+    chosen = tools(interpreter.version)
     fetcher.fetch([want(item, catalogue) for item in chosen], what="resolver tool")
-    return lay_out(chosen, fetcher.store, python, stage)
+    return lay_out(chosen, fetcher.store, interpreter, stage)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,13 +55,13 @@ class ToolEnvironment:
 
 
 def lay_out(
-    artifacts: Iterable[PipArtifact], store: Store, python: str, stage: Path
+    artifacts: Iterable[PipArtifact], store: Store, interpreter: Interpreter, stage: Path
 ) -> ToolEnvironment:
     """Write stored wheels to `env` in a stage, which is /project/env for the step that runs there.
 
     Raises LockError for a damaged one, and as `wheels.plan` does.
     """
-    layout = beside(python, f"{PROJECT}/{FOLDER}".removeprefix("/"))
+    layout = beside(interpreter, f"{PROJECT}/{FOLDER}".removeprefix("/"))
     _write(skeleton(layout, system_site_packages=False), stage)
     for artifact in artifacts:
         wheel = wheel_of(artifact, store)

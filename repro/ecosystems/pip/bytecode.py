@@ -79,7 +79,7 @@ def have_bytecode(
         done = run_step(
             replace(builder, image=builder.compiler or builder.image),
             Step(
-                argv=(f"/usr/bin/python{layout.python}", "-S", "-s", _SCRIPT, "manifest.json"),
+                argv=(layout.base, "-S", "-s", _SCRIPT, "manifest.json"),
                 stage=stage,
                 mounts=mounts,
             ),

@@ -16,7 +16,7 @@ from repro.ecosystems.pip.layout import Layout, of, skeleton
 from repro.ecosystems.pip.wheel import Wheel, wheel_of
 from repro.errors import LockError
 from repro.models.image import RECIPE
-from repro.models.lock import Lock, PipArtifact
+from repro.models.lock import Interpreter, Lock, PipArtifact
 from repro.store.artifacts import Store
 
 if TYPE_CHECKING:  # a build in which every layer is cached makes keys, and opens no wheel
@@ -35,28 +35,44 @@ MOST = 40
 class LayerTarget:
     """What of a lock, beside the artifacts, decides the layers.
 
-    `interpreter` identifies the interpreter that compiles: the sha256 of its packages.
+    `identity` identifies the interpreter that compiles: a sha256 of what it is made of.
     """
 
-    python: str
-    interpreter: str
+    interpreter: Interpreter
+    identity: str
     system_site_packages: bool = False
     allow_overlap: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, lock: Lock) -> LayerTarget:
         """Return what this lock says. Raises LockError when it has no such interpreter."""
-        python = lock.seal.python
-        parts = re.compile(rf"(lib)?python{re.escape(python)}(-minimal|-stdlib)?")
-        found = sorted(deb.sha256 for deb in lock.debs if parts.fullmatch(deb.name))
+        interpreter = lock.interpreter
+        if interpreter is None:
+            raise LockError(
+                "the environment has packages of pip, and no Python",
+                hint="ask for python in environment.yml, or take an image that has one",
+            )
+        found = _made_of(lock, interpreter)
         if not found:
-            raise LockError(f"apt.lock: python{python} is missing", hint="run: repro snapshot")
+            raise LockError(
+                f"apt.lock: python{interpreter.version} is missing", hint="run: repro snapshot"
+            )
         return cls(
-            python=python,
-            interpreter=hashlib.sha256("\n".join(found).encode()).hexdigest(),
+            interpreter=interpreter,
+            identity=hashlib.sha256("\n".join(found).encode()).hexdigest(),
             system_site_packages=lock.seal.system_site_packages,
             allow_overlap=lock.seal.allow_overlap,
         )
+
+
+def _made_of(lock: Lock, interpreter: Interpreter) -> list[str]:
+    """What decides the interpreter's behaviour: digests of its packages, or of its image."""
+    if interpreter.conda:
+        return [package.sha256 for package in lock.conda if package.name == "python"]
+    if lock.seal.base is not None:  # apt may have laid another libc below it
+        return [lock.seal.base.id, interpreter.path, *sorted(deb.sha256 for deb in lock.debs)]
+    parts = re.compile(rf"(lib)?python{re.escape(interpreter.version)}(-minimal|-stdlib)?")
+    return sorted(deb.sha256 for deb in lock.debs if parts.fullmatch(deb.name))
 
 
 def recipes(
@@ -69,7 +85,7 @@ def recipes(
     last layer's key covers every wheel, so that a clash is noticed even where all other layers
     were built before.
     """
-    layout = of(target.python)
+    layout = of(target.interpreter)
     build = _Build(
         artifacts=tuple(sorted(artifacts, key=lambda item: item.name)),
         layout=layout,
@@ -86,7 +102,7 @@ def recipes(
         (f"pip {item.name} {item.version}", (item.name,)) for item in large
     ]
     rest = tuple(wheel.name for wheel in build.wheels if wheel.name not in names)
-    if rest or names or not layout.is_two:
+    if rest or names or layout.virtual:
         groups.append((f"pip: {len(rest)} small packages", rest))
     writers = [
         _Writer(build=build, group=group, last=number == len(large))
@@ -147,7 +163,7 @@ class _Build:
             RECIPE,
             self.layout.python,
             self.layout.prefix,
-            self.target.interpreter,
+            self.target.identity,
             target.system_site_packages if last else None,
             sorted(target.allow_overlap),
             group,
@@ -190,7 +206,7 @@ class _Build:
                 wheel,
                 self.plans[wheel.name],
                 self.layout,
-                interpreter_id=self.target.interpreter,
+                interpreter_id=self.target.identity,
                 store=self.store,
             )
         )
@@ -203,7 +219,10 @@ class _Build:
         if self.ready:
             return
         have_built(
-            self.artifacts, python=self.layout.python, builder=self.builder, store=self.store
+            self.artifacts,
+            interpreter=self.target.interpreter,
+            builder=self.builder,
+            store=self.store,
         )
         self.whole = {wheel.name: plan(wheel, self.layout) for wheel in self.wheels}
         self.plans = without_overlap(
@@ -227,7 +246,7 @@ class _Build:
         have_bytecode(
             [(wheel, self.whole[wheel.name]) for wheel in self.wheels if wheel.name in due],
             self.layout,
-            interpreter_id=self.target.interpreter,
+            interpreter_id=self.target.identity,
             store=self.store,
             builder=self.builder,
         )

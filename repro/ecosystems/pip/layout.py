@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from repro.models.lock import CONDA_PREFIX, Interpreter
+
 if TYPE_CHECKING:
     from repro.image.layer import Entry
 
@@ -19,13 +21,16 @@ LOCAL = "usr/local"
 class Layout:
     """Paths for the files of wheels, without a leading slash.
 
-    `python` is `major.minor`, `interpreter` what scripts begin with.
+    `python` is `major.minor`, `interpreter` what scripts begin with, `base` the interpreter
+    that stands in the image. `virtual`: the prefix is an environment of pip's packages alone.
     """
 
     python: str
     prefix: str
     packages: str
     interpreter: str
+    base: str
+    virtual: bool
 
     @property
     def is_two(self) -> bool:
@@ -50,7 +55,7 @@ class Layout:
             "platlib": self.site,
             "scripts": self.scripts,
             "data": self.prefix,
-            "headers": f"{self.prefix}/include/{'' if self.is_two else 'site/'}{below}",
+            "headers": f"{self.prefix}/include/{'site/' if self.virtual else ''}{below}",
         }[name]
 
     def compiled(self, path: str) -> str:
@@ -62,41 +67,55 @@ class Layout:
         return f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
 
 
-def of(python: str) -> Layout:
-    """Return the layout of an image's interpreter, `major.minor`."""
-    two = python.startswith("2.")
+def of(interpreter: Interpreter) -> Layout:
+    """Return the layout of an image's interpreter."""
+    if interpreter.conda:
+        return _shared(interpreter, CONDA_PREFIX.removeprefix("/"))
+    if interpreter.version.startswith("2."):
+        debian = interpreter.path.startswith("/usr/bin/")
+        return _shared(interpreter, LOCAL, "dist-packages" if debian else "site-packages")
+    return beside(interpreter, VENV)
+
+
+def beside(interpreter: Interpreter, prefix: str) -> Layout:
+    """Return the layout of an environment at `prefix`."""
+    if interpreter.version.startswith("2."):
+        return _shared(interpreter, prefix)
     return Layout(
-        python=python,
-        prefix=LOCAL if two else VENV,
-        packages="dist-packages" if two else "site-packages",
-        interpreter=f"/usr/bin/python{python}" if two else f"/{VENV}/bin/python",
+        python=interpreter.version,
+        prefix=prefix,
+        packages="site-packages",
+        interpreter=f"/{prefix}/bin/python",
+        base=interpreter.path,
+        virtual=True,
     )
 
 
-def beside(python: str, prefix: str) -> Layout:
-    """Return the layout of an environment at `prefix` for tools, which no image holds."""
-    two = python.startswith("2.")
+def _shared(interpreter: Interpreter, prefix: str, packages: str = "site-packages") -> Layout:
+    """Return the layout of a prefix that the interpreter itself looks into."""
     return Layout(
-        python=python,
+        python=interpreter.version,
         prefix=prefix,
-        packages="site-packages",
-        interpreter=f"/usr/bin/python{python}" if two else f"/{prefix}/bin/python",
+        packages=packages,
+        interpreter=interpreter.path,
+        base=interpreter.path,
+        virtual=False,
     )
 
 
 def skeleton(layout: Layout, *, system_site_packages: bool) -> tuple[Entry, ...]:
-    """Return the virtual environment itself, without pip; nothing for Python 2."""
+    """Return the virtual environment itself, without pip; nothing where there is none."""
     from repro.image.layer import Entry
 
-    if layout.is_two:
+    if not layout.virtual:
         return ()
     seen = "true" if system_site_packages else "false"
     text = (
-        f"home = /usr/bin\ninclude-system-site-packages = {seen}\nversion = {layout.python}\n"
-        f"executable = /usr/bin/python{layout.python}\n"
+        f"home = {layout.base.rpartition('/')[0]}\ninclude-system-site-packages = {seen}\n"
+        f"version = {layout.python}\nexecutable = {layout.base}\n"
     )
     links = {
-        "python": f"/usr/bin/python{layout.python}",
+        "python": layout.base,
         "python3": "python",
         f"python{layout.python}": "python",
     }

@@ -62,7 +62,7 @@ def compile_in_image(
         for name in ("scratch", "cache"):
             make_folder(stage / name)
         tools = bootstrap.put_tools(
-            request.environment.python, stage, fetcher=fetcher, catalogue=catalogue
+            request.interpreter, stage, fetcher=fetcher, catalogue=catalogue
         )
         inputs = write_inputs(request.environment.pip, stage)
         write_atomic(
@@ -139,7 +139,7 @@ def failure(said: str, request: PipRequest) -> ReproError:
             hint="check the network and the indexes that pip or uv is configured with",
         )
     return UsageError(
-        f"{where}: cannot be resolved for Python {request.environment.python}:\n{tail}",
+        f"{where}: cannot be resolved for Python {request.interpreter.version}:\n{tail}",
         hint=f"change the requirements in {where}",
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repro.ecosystems.pip.pages import ListedFile
 from repro.ecosystems.pip.tags import Target
-from repro.models.lock import PipArtifact, Provenance, Upgrade
+from repro.models.lock import Interpreter, PipArtifact, Provenance, Upgrade
 from repro.models.project import Environment, RequirementSet, Sources
 
 
@@ -21,6 +21,7 @@ class PipRequest:
     """
 
     environment: Environment
+    interpreter: Interpreter
     glibc: str
     python_full: str | None = None
     previous: tuple[PipArtifact, ...] = ()
@@ -30,7 +31,7 @@ class PipRequest:
     @property
     def target(self) -> Target:
         """The interpreter that the files must fit."""
-        return Target(python=self.environment.python, glibc=self.glibc, full=self.python_full)
+        return Target(python=self.interpreter.version, glibc=self.glibc, full=self.python_full)
 
     @property
     def kept(self) -> tuple[PipArtifact, ...]:

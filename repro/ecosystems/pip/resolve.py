@@ -88,7 +88,7 @@ class _Resolver:
                 fetcher=self.fetcher,
                 folder=folder,
             )
-            [tool] = bootstrap.some(request.environment.python, "pip-tools")
+            [tool] = bootstrap.some(request.interpreter.version, "pip-tools")
             return found, tool.name, tool.version
         if not any(item.build for item in request.kept):
             try:
@@ -185,14 +185,17 @@ class _Resolver:
         """Build a source distribution, twice, and record what it needed and what came out."""
         if artifact.build is not None:  # a kept pin
             return artifact
-        python = self.request.environment.python
         self.fetcher.fetch([want(artifact, self.catalogue)], what="source distribution")
         requires = self._build_requirements(artifact)
         self.fetcher.fetch([want(item, self.catalogue) for item in requires], what="build tool")
         with self.fetcher.progress.task(f"building {artifact.name} {artifact.version}"):
             first, second = (
                 sdist.build(
-                    artifact, requires, python=python, builder=self.builder, store=self.store
+                    artifact,
+                    requires,
+                    interpreter=self.request.interpreter,
+                    builder=self.builder,
+                    store=self.store,
                 )
                 for _ in range(2)
             )
@@ -207,7 +210,7 @@ class _Resolver:
 
     def _build_requirements(self, artifact: PipArtifact) -> tuple[PipArtifact, ...]:
         """Return the hashed wheels that build a source distribution, pip among them."""
-        python = self.request.environment.python
+        python = self.request.interpreter.version
         wanted = sdist.build_requirements(artifact, self.store)
         if wanted is None and self.request.target.is_two:
             # setuptools and wheel of today do not run there; these are the last that do

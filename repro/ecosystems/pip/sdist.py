@@ -24,7 +24,7 @@ from repro.errors import LockError, UsageError
 from repro.files import local_errors, make_folder, open_regular, write_atomic
 from repro.locks import names
 from repro.models.execution import PROJECT, Mount
-from repro.models.lock import PipArtifact
+from repro.models.lock import Interpreter, PipArtifact
 from repro.store.artifacts import Store
 
 LEGACY = ("setuptools>=40.8.0", "wheel")
@@ -99,7 +99,7 @@ def build(
     sdist: PipArtifact,
     requires: Sequence[PipArtifact],
     *,
-    python: str,
+    interpreter: Interpreter,
     builder: Builder,
     store: Store,
 ) -> BuiltWheel:
@@ -112,7 +112,7 @@ def build(
         stage = make_folder(work / "stage")
         for name in ("scratch", "out", "source"):
             make_folder(stage / name)
-        tools = bootstrap.lay_out(requires, store, python, stage)
+        tools = bootstrap.lay_out(requires, store, interpreter, stage)
         archive = store.checked(sdist.sha256, label=label(sdist))
         write_atomic(stage / "source" / sdist.filename, b"")  # the mount point
         source = f"{PROJECT}/source/{sdist.filename}"
@@ -160,7 +160,7 @@ def _keep(sdist: PipArtifact, folder: Path, store: Store) -> BuiltWheel:
 def have_built(
     artifacts: Sequence[PipArtifact],
     *,
-    python: str,
+    interpreter: Interpreter,
     builder: Builder,
     store: Store,
 ) -> None:
@@ -172,7 +172,7 @@ def have_built(
         locked = item.build
         if locked is None or store.has(locked.sha256, label=label(item)):
             continue
-        built = build(item, locked.requires, python=python, builder=builder, store=store)
+        built = build(item, locked.requires, interpreter=interpreter, builder=builder, store=store)
         if built.sha256 != locked.sha256:
             raise LockError(
                 f"{label(item)}: the wheel built from {item.filename} has sha256 "

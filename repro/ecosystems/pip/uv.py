@@ -205,7 +205,7 @@ def failure(said: str, request: PipRequest) -> ReproError:
     where = input_names(request.environment.pip)
     if re.search(r"no usable wheels|building (from )?source( distributions)? is disabled", said):
         return NeedsBuildError(
-            f"{where}: a package has no wheel for Python {request.environment.python}:\n"
+            f"{where}: a package has no wheel for Python {request.interpreter.version}:\n"
             f"{_condensed(said)}",
             hint="allow another version of it that has one",
         )
@@ -215,7 +215,8 @@ def failure(said: str, request: PipRequest) -> ReproError:
             hint="check the network and the indexes that uv or pip is configured with",
         )
     return UsageError(
-        f"{where}: cannot be resolved for Python {request.environment.python}:\n{_condensed(said)}",
+        f"{where}: cannot be resolved for Python {request.interpreter.version}:\n"
+        f"{_condensed(said)}",
         hint=f"change the requirements in {where}",
     )
 

@@ -32,7 +32,7 @@ def compile_in_image(
         copy_regular(uv.executable(), stage / "uv", mode=0o755)
         shown = show_local(indexes, stage)
         variables = uv.environment(shown.indexes, _credentials())
-        python = f"/usr/bin/python{request.environment.python}"
+        python = request.interpreter.path
         done = run_step(
             builder,
             Step(

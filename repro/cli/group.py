@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "Rerun the analysis and judge its numbers against the baseline.",
     "accept": "Make the results of the last run the baseline.",
     "diff": "Compare two locks, two runs or two baselines; run nothing.",
+    "vendor": "Keep all artifacts of the locks in a folder, for builds without a network.",
     "demo": "Show a real drift: pandas 0.20.3 against 0.21.0.",
 }
 """Name and short help of each command, so that `repro --help` imports none of them."""

@@ -126,6 +126,8 @@ def _artifact(artifact: PipArtifact) -> dict[str, Any]:
         values["build"] = {
             "wheel": artifact.build.wheel,
             "sha256": artifact.build.sha256,
+            # absent otherwise: what builds the same twice keeps the bytes that it had before
+            **({} if artifact.build.reproducible else {"reproducible": False}),
             "requires": [_artifact(item) for item in artifact.build.requires],
         }
     return values
@@ -196,6 +198,7 @@ def _read_artifact(table: toml.Table) -> PipArtifact:
         build = SourceBuild(
             wheel=inner.named("wheel", names.file_name),
             sha256=inner.sha256("sha256"),
+            reproducible=inner.flag("reproducible") if "reproducible" in inner.values else True,
             requires=tuple(_read_artifact(item) for item in inner.tables("requires")),
         )
     return PipArtifact(

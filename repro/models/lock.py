@@ -35,6 +35,8 @@ class SourceBuild:
     wheel: str
     """File name of the built wheel."""
     sha256: str
+    reproducible: bool = True
+    """Whether two builds gave the same bytes; if not, the wheel is kept, and never built again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,6 +69,23 @@ class BuildResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VendorResult:
+    """A vendored folder: `files` artifacts of `size` bytes in it, `added` of them new.
+
+    `folder` is relative to the project where it lies in it. `obsolete` are objects that no lock
+    needs, relative to the folder: gone where `pruned`. `notes` are remarks for the user.
+    """
+
+    folder: str
+    files: int
+    added: int
+    size: int
+    obsolete: tuple[str, ...]
+    pruned: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
     """A run and what it measured; `measurement` is None for a command of the user's own."""
 

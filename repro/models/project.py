@@ -15,6 +15,16 @@ SHARED_MEMORY = 64 << 20
 """Bytes of a run's /dev/shm, on both engines."""
 
 
+VENDOR = "vendor"
+"""The vendored folder of a project that names none, if `repro vendor` wrote it."""
+
+VENDOR_MANIFEST = "SHA256SUMS"
+"""What lists a vendored folder's artifacts, as `sha256sum` reads it."""
+
+VENDOR_MARK = b"# repro vendor 1\n"
+"""How that begins."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
     """A Debian release that can be bootstrapped, and the interpreters it has."""
@@ -205,6 +215,11 @@ class Project:
     def baseline_folder(self) -> Path:
         """Where this platform's baseline lies."""
         return self.root / "baseline" / PLATFORM
+
+    @property
+    def vendor_folder(self) -> Path | None:
+        """The folder of artifacts that is searched first; None where none is configured."""
+        return self.root / self.sources.vendor if self.sources.vendor else None
 
     @property
     def state_folder(self) -> Path:

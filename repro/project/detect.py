@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from repro.errors import UsageError
+from repro.files import local_errors, open_regular
 from repro.locks import yaml
 from repro.locks.names import shown
 from repro.models.measurement import METRICS_SUFFIXES
-from repro.models.project import AptRequest
+from repro.models.project import VENDOR_MANIFEST, VENDOR_MARK, AptRequest
 from repro.project import source
 from repro.project.apt import parse_apt_text
 from repro.project.interpreter import Asked, parse_python_version
@@ -39,6 +40,15 @@ def present(root: Path, path: str) -> bool:
     """Whether there is something at that path; a link that leads nowhere counts."""
     place = root / path
     return place.exists() or place.is_symlink()
+
+
+def is_vendored(folder: Path) -> bool:
+    """Whether `repro vendor` wrote this folder; nothing is a link. Raises LocalError."""
+    path = folder / VENDOR_MANIFEST
+    if folder.is_symlink() or path.is_symlink() or not path.is_file():
+        return False
+    with local_errors(path), open_regular(path) as file:
+        return file.read(len(VENDOR_MARK)) == VENDOR_MARK
 
 
 def _first(root: Path, names: tuple[str, ...]) -> str | None:

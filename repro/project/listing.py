@@ -37,6 +37,16 @@ def listed(root: Path) -> list[str]:
     return list(found)
 
 
+def git_keeps(folder: Path) -> bool:
+    """Whether git would keep the files of a folder itself: not ignored, and not in LFS."""
+    if process.which("git") is None:
+        return False
+    inside = _git(folder, "rev-parse", "--is-inside-work-tree")
+    if inside.text.strip() != "true" or not _git(folder, "check-ignore", "-q", ".").code:
+        return False
+    return ": filter: lfs" not in _git(folder, "check-attr", "filter", "--", "sha256/00/0").text
+
+
 def _git_files(root: Path) -> list[str] | None:
     """What git lists, each name once (a merge conflict has three); None: it is not git's."""
     if process.which("git") is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from repro.errors import LocalError, UsageError
 from repro.files import local_errors
 from repro.locks.names import python_name
-from repro.models.project import AptRequest, Environment, Project
+from repro.models.project import VENDOR, AptRequest, Environment, Project, Sources
 from repro.project import detect, source, toml
 from repro.project.config import FILE, Settings, parse_settings, refuse_data_overlap
 from repro.project.interpreter import Asked, choose
@@ -49,9 +49,16 @@ def load_project(folder: Path) -> Loaded:
         analysis=settings.analysis,
         metrics=settings.metrics,
         tables=settings.tables,
-        sources=settings.sources,
+        sources=_with_vendored(root, settings.sources),
     )
     return Loaded(project=project, notes=(*notes, *seen))
+
+
+def _with_vendored(root: Path, sources: Sources) -> Sources:
+    """Have `vendor/` searched where no other folder is named, and `repro vendor` wrote it."""
+    if sources.vendor is not None or not detect.is_vendored(root / VENDOR):
+        return sources
+    return replace(sources, vendor=VENDOR)
 
 
 def find_root(folder: Path) -> Path:

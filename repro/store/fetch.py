@@ -21,13 +21,14 @@ _NAMED = 12  # packages that a message names before it counts the others
 class Wanted:
     """One artifact to have. `addresses` yields where it may be, best first, only when asked.
 
-    `label` names package and version in messages; `size` is in bytes.
+    `label` names package and version in messages; `size` is in bytes, None where the lock does
+    not say it.
     """
 
     label: str
     filename: str
     sha256: str
-    size: int
+    size: int | None
     addresses: Callable[[], Iterable[str]]
 
 
@@ -56,7 +57,7 @@ class Fetcher:
         if not missing:
             return
         failures: list[tuple[Wanted, LockError | NetworkError]] = []
-        total = sum(item.size for item in missing)
+        total = sum(item.size or 0 for item in missing)
         require_room(self.store.root, total)
         plural = "" if len(missing) == 1 else "s"
         with (
@@ -71,6 +72,13 @@ class Fetcher:
         if failures:
             raise _combined(failures, offline=self.offline)
 
+    def take(self, wanted: Iterable[Wanted]) -> None:
+        """Have in the store what the vendored folder has of these; nobody is asked for the rest."""
+        for item in wanted:
+            if not self.store.has(item.sha256, item.size, label=item.label):
+                with self.progress.task(f"reading {item.filename}") as task:
+                    self._by_vendor(item, task)
+
     def _try(self, item: Wanted, task: Task) -> LockError | NetworkError | None:
         try:
             self._one(item, task)
@@ -79,15 +87,9 @@ class Fetcher:
         return None
 
     def _one(self, item: Wanted, task: Task) -> None:
-        wrong: LockError | None = None
-        if (vendored := self._vendored(item)) is not None:
-            try:
-                self._from_vendor(item, vendored, task)
-            except LockError as error:
-                wrong = error
-                self.progress.note(f"warning: {error.message}; asking the next source")
-            else:
-                return
+        found, wrong = self._by_vendor(item, task)
+        if found:
+            return
         said: list[str] = []
         hints: list[str | None] = []
         if self.offline:
@@ -122,6 +124,21 @@ class Fetcher:
             or "run it again when the network is there, or with a vendored folder that has it",
         )
 
+    def _by_vendor(self, item: Wanted, task: Task) -> tuple[bool, LockError | None]:
+        """Take it from the vendored folder; say whether it was there, and what is wrong else."""
+        wrong: LockError | None = None
+        for path in places(self.vendor, item) if self.vendor is not None else ():
+            if not path.is_file():
+                continue
+            try:
+                self._from_vendor(item, path, task)
+            except LockError as error:
+                wrong = error
+                self.progress.note(f"warning: {error.message}; asking the next source")
+            else:
+                return True, None
+        return False, wrong
+
     def _from_vendor(self, item: Wanted, path: Path, task: Task) -> None:
         with local_errors(path), path.open("rb") as file:
             pieces = iter(lambda: file.read(1 << 20), b"")
@@ -138,14 +155,10 @@ class Fetcher:
             size=item.size,
         )
 
-    def _vendored(self, item: Wanted) -> Path | None:
-        if self.vendor is None:
-            return None
-        for name in (f"sha256/{item.sha256[:2]}/{item.sha256}", item.filename):
-            path = self.vendor / name
-            if path.is_file():
-                return path
-        return None
+
+def places(vendor: Path, item: Wanted) -> tuple[Path, Path]:
+    """Return where a vendored folder may have an artifact: by content, then by name."""
+    return vendor / "sha256" / item.sha256[:2] / item.sha256, vendor / item.filename
 
 
 def _counted(pieces: Iterable[bytes], task: Task) -> Iterator[bytes]:

@@ -124,18 +124,17 @@ def _compiler_image(lock: Lock, tools: Tools) -> Image:
 def _fetch(
     project: Project, lock: Lock, tools: Tools, missing: Sequence[LayerRecipe], base: LayerRecipe
 ) -> None:
-    from repro.ecosystems.apt import fetch as apt_fetch
-    from repro.ecosystems.pip import fetch as pip_fetch
+    from repro.workflows.artifacts import unbuilt, wanted_of
 
-    vendor = project.root / project.sources.vendor if project.sources.vendor else None
-    fetcher = tools.fetcher(vendor)
+    fetcher = tools.fetcher(project.vendor_folder)
+    wanted = wanted_of(lock, project.sources, tools.http)
     if base in missing:
-        fetcher.fetch(
-            apt_fetch.wanted(lock.debs, project.sources, lock.seal, tools.http), what="apt package"
-        )
+        fetcher.fetch(wanted.apt, what="apt package")
     if any(recipe is not base for recipe in missing):
-        wanted = pip_fetch.wanted(lock.pip, project.sources, tools.http)
-        fetcher.fetch(wanted, what="pip package")
+        fetcher.take(wanted.built)
+        fetcher.fetch(wanted.kept, what="built wheel")
+        sources = unbuilt(lock, tools.store)  # what is built already needs no source
+        fetcher.fetch(wanted_of(sources, project.sources, tools.http).pip, what="pip package")
 
 
 def _make(

@@ -14,7 +14,7 @@ from repro.files import local_errors, make_folder
 from repro.models.image import Image
 from repro.models.lock import Lock
 from repro.models.outcome import BuildResult
-from repro.models.project import Project
+from repro.models.project import Project, Sources
 from repro.store.artifacts import Store
 from repro.workflows.assemble import assemble
 from repro.workflows.image_record import enforce
@@ -113,18 +113,16 @@ def _check_twice(project: Project, lock: Lock, tools: Tools, image: Image) -> No
 @contextmanager
 def _empty_cache(tools: Tools, lock: Lock) -> Iterator[Tools]:
     """Yield tools over a store that holds this lock's artifacts and no layer."""
+    from repro.workflows.artifacts import wanted_of
+
     with tools.store.scratch() as folder:
         store = Store(folder, progress=tools.progress)
-        wanted = {deb.sha256: f"apt {deb.name} {deb.version}" for deb in lock.debs}
-        for artifact in lock.pip:
-            requires = artifact.build.requires if artifact.build else ()
-            wanted |= {item.sha256: f"pip {item.name} {item.version}" for item in requires}
-            wanted[artifact.sha256] = f"pip {artifact.name} {artifact.version}"
-        for sha256, label in wanted.items():
-            if tools.store.has(sha256, label=label):
-                target = store.path(sha256)
+        wanted = wanted_of(lock, Sources(), tools.http).needed()
+        for item in {one.sha256: one for one in wanted}.values():
+            if tools.store.has(item.sha256, label=item.label):
+                target = store.path(item.sha256)
                 make_folder(target.parent)
                 with local_errors(target):
-                    target.hardlink_to(tools.store.path(sha256))
+                    target.hardlink_to(tools.store.path(item.sha256))
         build_engine = cache(lambda: engine(tools.build_engine().name, store, tools.progress))
         yield replace(tools, store=store, build_engine=build_engine)

@@ -196,7 +196,6 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
     resolver = AptResolver(
         tools.store.root / "apt", project.sources, tools.progress, tools.store.claim
     )
-    vendor = project.root / project.sources.vendor if project.sources.vendor else None
     with (
         resolver.open(
             environment.suite, previous=old.debs if old else (), upgrade=upgrade
@@ -227,7 +226,7 @@ def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
                     sources=project.sources,
                 ),
                 store=tools.store,
-                fetcher=tools.fetcher(vendor),
+                fetcher=tools.fetcher(project.vendor_folder),
                 http=tools.http,
                 builder=Builder(engine=tools.build_engine, image=image),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from repro.download import Http
 from repro.ecosystems.pip.indexes import effective
@@ -21,6 +22,33 @@ def wanted(artifacts: Iterable[PipArtifact], sources: Sources, http: Http) -> tu
         want(item, catalogue)
         for item in sorted(needed.values(), key=lambda item: (item.name, item.filename))
     )
+
+
+def built(artifacts: Iterable[PipArtifact]) -> tuple[Wanted, ...]:
+    """Return the wheels that were built from source distributions, sorted: no index has them."""
+    return tuple(
+        Wanted(
+            label=label(item),
+            filename=item.build.wheel,
+            sha256=item.build.sha256,
+            size=None,
+            addresses=partial(_nowhere, item),
+        )
+        for item in sorted(artifacts, key=lambda item: item.name)
+        if item.build is not None
+    )
+
+
+def _nowhere(artifact: PipArtifact) -> Iterator[str]:
+    """Yield no address: raise the NetworkError that says who may have a built wheel."""
+    assert artifact.build is not None
+    raise NetworkError(
+        f"{label(artifact)}: {artifact.build.wheel} was built from {artifact.filename}, whose "
+        "builds differ: only the store of the machine that locked it has these bytes",
+        hint="on that machine: repro vendor, and bring the folder here; or build and lock it "
+        f"anew: repro snapshot --upgrade {artifact.name}",
+    )
+    yield
 
 
 def want(artifact: PipArtifact, catalogue: Catalogue) -> Wanted:

@@ -23,7 +23,7 @@ from repro.ecosystems.pip.request import (
 )
 from repro.ecosystems.pip.select import best, is_wheel
 from repro.ecosystems.pip.tags import supported
-from repro.errors import LockError, NetworkError, UsageError
+from repro.errors import NetworkError, UsageError
 from repro.models.lock import PipArtifact, Provenance, SourceBuild
 from repro.models.project import RequirementSet
 from repro.store.artifacts import Store
@@ -200,12 +200,17 @@ class _Resolver:
                 for _ in range(2)
             )
         if first != second:
-            raise LockError(
-                f"{label(artifact)}: two builds of {artifact.filename} gave two wheels "
-                f"(sha256 {first.sha256} and {second.sha256})",
-                hint="its build is not reproducible; require a version that has a wheel",
+            self.fetcher.progress.note(
+                f"warning: {label(artifact)}: two builds of {artifact.filename} gave two wheels "
+                f"(sha256 {first.sha256} and {second.sha256}); the lock keeps the first, which "
+                "only this store has: repro vendor keeps it with the project"
             )
-        build = SourceBuild(requires=requires, wheel=first.filename, sha256=first.sha256)
+        build = SourceBuild(
+            requires=requires,
+            wheel=first.filename,
+            sha256=first.sha256,
+            reproducible=first == second,
+        )
         return replace(artifact, build=build)
 
     def _build_requirements(self, artifact: PipArtifact) -> tuple[PipArtifact, ...]:

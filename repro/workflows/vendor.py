@@ -135,6 +135,7 @@ def _fill(
 def _have(project: Project, lock: Lock, tools: Tools, missing: Sequence[Wanted]) -> None:
     """Have these artifacts of a lock in the store; a wheel that can be built again is built."""
     from repro.ecosystems.pip.builder import Builder
+    from repro.ecosystems.pip.layers import LayerTarget
     from repro.ecosystems.pip.sdist import have_built
     from repro.workflows.artifacts import wanted_of
     from repro.workflows.assemble import base_image
@@ -152,7 +153,8 @@ def _have(project: Project, lock: Lock, tools: Tools, missing: Sequence[Wanted])
         builder = Builder(
             engine=tools.build_engine, image=cache(lambda: base_image(project, lock, tools))
         )
-        have_built(absent, python=lock.seal.python, builder=builder, store=tools.store)
+        target = LayerTarget.of(lock)
+        have_built(absent, interpreter=target.interpreter, builder=builder, store=tools.store)
 
 
 def _shown(project: Project, folder: Path) -> str:

@@ -1,0 +1,1 @@
+"""conda: from its channels to the prefix in an image."""

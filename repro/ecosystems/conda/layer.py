@@ -1,0 +1,60 @@
+"""The conda part of an image: one layer that holds the prefix (DESIGN.md §6)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
+
+from repro.ecosystems.base import LayerRecipe
+from repro.ecosystems.conda.layout import PREFIX, channel_name
+from repro.models.image import RECIPE
+from repro.models.lock import CondaPackage
+from repro.progress import Progress
+from repro.store.artifacts import Store
+
+
+def recipe(
+    packages: Iterable[CondaPackage],
+    *,
+    store: Store,
+    progress: Progress,
+    allow_overlap: Sequence[str] = (),
+) -> LayerRecipe:
+    """Return the layer of these packages; writing it needs them in the store.
+
+    Its `write` raises LockError for a package that the guards refuse, and where two packages
+    write one path differently, unless `allow_overlap` names the path or one of them.
+    """
+    chosen = tuple(sorted(packages, key=lambda package: package.name))
+
+    def write(file: BinaryIO) -> None:
+        from repro.ecosystems.conda.install import installed  # most times only a key is needed
+        from repro.image.layer import write_layer
+
+        label = f"installing {len(chosen)} conda packages"
+        with progress.task(label), store.scratch() as folder:
+            write_layer(
+                file, installed(chosen, store=store, folder=folder, allow_overlap=allow_overlap)
+            )
+
+    return LayerRecipe(name="conda", key=key(chosen, allow_overlap), write=write)
+
+
+def key(packages: Iterable[CondaPackage], allow_overlap: Sequence[str] = ()) -> str:
+    """Return the layer's key: sha256 hex over recipe version, prefix and contents.
+
+    A channel's address is no part of it, its name is: that stands in conda's own records.
+    """
+    parts = {
+        "layer": "conda",
+        "recipe": RECIPE,
+        "prefix": PREFIX,
+        "allow_overlap": sorted(allow_overlap),
+        "packages": sorted(
+            [package.sha256, package.filename, channel_name(package.channel)]
+            for package in packages
+        ),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -79,8 +79,12 @@ CONFINED = {
 }
 """Who may import what: one place that speaks HTTP."""
 
-PROGRAMS = {"repro.engines.sandbox.launcher", "repro.ecosystems.pip.bytecode_in_image"}
-"""Programs of their own: one becomes bubblewrap, the other runs inside the image."""
+PROGRAMS = {
+    "repro.engines.sandbox.launcher",
+    "repro.ecosystems.pip.bytecode_in_image",
+    "repro.ecosystems.conda.installer",
+}
+"""Programs of their own: one becomes bubblewrap, one runs inside the image, one must end at once."""
 
 STARTERS = re.compile(
     r"^(os\.(system|popen|fork|forkpty|exec\w+|spawn\w+|posix_spawnp?)"

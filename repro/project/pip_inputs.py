@@ -19,9 +19,13 @@ FILES = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipInputs:
-    """Which files to read: (path, the place that names it); extras and groups of pyproject.toml."""
+    """Which files to read: (path, the place that names it); extras and groups of pyproject.toml.
+
+    `parsed` are requirements that stand in a file of another format, by its path.
+    """
 
     paths: tuple[tuple[str, str], ...]
+    parsed: tuple[tuple[str, RequirementText], ...] = ()
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
@@ -55,6 +59,8 @@ class _Collector:
         projects = [pair for pair in self._inputs.paths if posixpath.basename(pair[0]) == NAME]
         waiting = [(path, where, False) for path, where in self._inputs.paths
                    if posixpath.basename(path) != NAME]  # fmt: skip
+        for path, parsed in self._inputs.parsed:
+            waiting += self._take(path, parsed, constraint=False)
         while waiting:
             path, where, constraint = waiting.pop(0)
             if (path, constraint) in self._read:
@@ -63,16 +69,22 @@ class _Collector:
                 raise UsageError(f"{where}: more than {FILES} requirement files")
             text = source.read_text(self._root, path, where=where)
             parsed = parse_requirements(text, where=path)
-            self._read[path, constraint] = RequirementSet(
-                path=path, lines=parsed.lines, constraint=constraint
-            )
-            waiting += self._included(path, parsed, constraint)
-            self._note_itself(path, parsed, constraint)
+            waiting += self._take(path, parsed, constraint=constraint)
         notes = self._own_project(projects)
         for path, where in projects:
             if path != NAME:
                 self._add(read_pyproject(self._root, path, where=where), self._inputs.extras)
         return Collected(sets=tuple(self._read.values()), notes=notes)
+
+    def _take(
+        self, path: str, parsed: RequirementText, *, constraint: bool
+    ) -> list[tuple[str, str, bool]]:
+        """Keep what a file asks for; return what it includes."""
+        self._read[path, constraint] = RequirementSet(
+            path=path, lines=parsed.lines, constraint=constraint
+        )
+        self._note_itself(path, parsed, constraint)
+        return self._included(path, parsed, constraint)
 
     def _included(
         self, path: str, parsed: RequirementText, constraint: bool

@@ -17,7 +17,7 @@ def environment_inputs(environment: Environment) -> tuple[tuple[str, str], ...]:
 
     One input a requirement file and one for the apt packages, named by their paths; one a key of
     `[environment]` that decides the resolution. A file that holds several kinds (pyproject.toml)
-    is one input.
+    is one input. What came later is an input only where it is asked for: older seals stay fresh.
     """
     contents: dict[str, list[Any]] = {
         "environment.suite": [environment.suite],
@@ -26,6 +26,12 @@ def environment_inputs(environment: Environment) -> tuple[tuple[str, str], ...]:
         "environment.system-site-packages": [environment.system_site_packages],
         "environment.allow-overlap": sorted(environment.allow_overlap),
     }
+    later = {"image": environment.image, "as-of": environment.as_of}
+    if environment.conda is not None:
+        later["conda-resolver"] = environment.conda_resolver
+        channels, specs = environment.conda.channels, sorted(environment.conda.specs)
+        contents[environment.conda.path] = [["conda", list(channels), specs]]
+    contents |= {f"environment.{key}": [value] for key, value in later.items() if value}
     for item in environment.pip:
         kind = "constraint" if item.constraint else "pip"
         contents.setdefault(item.path, []).append([kind, sorted(item.lines)])

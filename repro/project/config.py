@@ -30,7 +30,7 @@ TOP = (
     "name", "vendor", "environment", "analysis", "metrics", "tables", "apt", "indexes",
 )  # fmt: skip
 ENVIRONMENT = (
-    "suite", "python", "pip", "extras", "groups", "apt", "resolver",
+    "suite", "python", "conda", "pip", "extras", "groups", "apt", "resolver", "conda-resolver",
     "system-site-packages", "allow-overlap",
 )  # fmt: skip
 ANALYSIS = (
@@ -43,9 +43,6 @@ APT = ("mirror", "snapshot")
 _LATER_ENVIRONMENT = {
     "image": "this release bootstraps its base from a suite: suite = "
     '"bookworm"; base images come in a later release',
-    "conda": "this release locks pip and apt: list the packages under pip and apt; conda comes "
-    "in a later release",
-    "conda-resolver": "conda comes in a later release",
     "as-of": "this release locks the indexes as they are now; as-of comes in a later release",
     "suites": "this release locks one suite: suite = …",
 }
@@ -60,8 +57,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 class Settings:
     """What the configuration says; None where it says nothing and detection decides.
 
-    `pip` are paths; `apt` are packages, or the path of a file with packages. `file` is None
-    when there is no configuration.
+    `conda` is the path of an environment.yml, `pip` are paths; `apt` are packages, or the path of
+    a file with packages. `file` is None when there is no configuration.
     """
 
     file: str | None = None
@@ -70,11 +67,13 @@ class Settings:
     name: str | None = None
     suite: str | None = None
     python: str | None = None
+    conda: str | None = None
     pip: tuple[str, ...] | None = None
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     apt: tuple[AptRequest, ...] | str | None = None
     resolver: str = "uv"
+    conda_resolver: str = "rattler"
     system_site_packages: bool = False
     allow_overlap: tuple[str, ...] = ()
     analysis: Analysis | None = None
@@ -106,11 +105,13 @@ def parse_settings(
         name=top.text("name"),
         suite=environment.text("suite"),
         python=environment.text("python", 'quote it: python = "3.11"'),
+        conda=_one_input_path(environment, "conda"),
         pip=_input_paths(environment, "pip"),
         extras=environment.texts("extras") or (),
         groups=environment.texts("groups") or (),
         apt=_apt(environment),
         resolver=environment.choice("resolver", "uv", "pip-tools") or "uv",
+        conda_resolver=environment.choice("conda-resolver", "rattler", "conda-lock") or "rattler",
         system_site_packages=environment.flag("system-site-packages") or False,
         allow_overlap=_overlap(environment),
         analysis=_analysis(top.table("analysis")),
@@ -158,6 +159,11 @@ def _input_paths(table: Table, key: str) -> tuple[str, ...] | None:
     if listed is None:
         return None
     return tuple(_input_path(path, table.at(key, i)) for i, path in enumerate(listed))
+
+
+def _one_input_path(table: Table, key: str) -> str | None:
+    text = table.text(key, 'write the path of a file: conda = "environment.yml"')
+    return _input_path(text, table.where(key)) if text is not None else None
 
 
 def _apt(table: Table) -> tuple[AptRequest, ...] | str | None:

@@ -14,6 +14,7 @@ from repro.models.measurement import METRICS_SUFFIXES
 from repro.models.project import VENDOR_MANIFEST, VENDOR_MARK, AptRequest
 from repro.project import source
 from repro.project.apt import parse_apt_text
+from repro.project.environment_yml import NAMES
 from repro.project.interpreter import Asked, parse_python_version
 from repro.project.pyproject import NAME as PYPROJECT
 from repro.project.pyproject import Pyproject
@@ -24,7 +25,6 @@ FOLDERS = ("", "binder/", ".binder/")
 _APT_LIMIT = 256 << 10
 _VERSION_LIMIT = 4 << 10
 _PIP = ("requirements.in", "requirements.txt")
-_CONDA = ("environment.yml", "environment.yaml")
 _UNREAD = ("setup.py", "setup.cfg", "Pipfile", "pixi.toml")
 
 
@@ -105,18 +105,9 @@ def find_python(root: Path) -> Asked | None:
     return parse_python_version(source.read_text(root, path, limit=_VERSION_LIMIT), path)
 
 
-def find_conda(root: Path) -> tuple[str, tuple[str, ...]] | None:
-    """Read environment.yml where there is one: (path, conda packages as written).
-
-    Raises UsageError when it is not valid.
-    """
-    path = _first(root, _CONDA)
-    if path is None:
-        return None
-    value = yaml.parse(source.read_text(root, path, limit=yaml.LIMIT), where=path)
-    listed = value.get("dependencies", []) if isinstance(value, dict) else []
-    names = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
-    return path, tuple(names)
+def find_conda(root: Path) -> str | None:
+    """Return the environment.yml to read, where there is one."""
+    return _first(root, NAMES)
 
 
 def dvc_metrics(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -153,7 +153,7 @@ def _dependencies(
 ) -> tuple[list[tuple[str, MatchSpec]], RequirementText | None]:
     """The conda packages, each with its place, and the `pip:` part."""
     if "dependencies" not in value:
-        raise UsageError(f"{where}: lists no dependencies", hint="dependencies:\n  - numpy=1.26")
+        raise UsageError(f"{where}: lists no dependencies", hint="dependencies: [numpy=1.26]")
     specs: list[tuple[str, MatchSpec]] = []
     pip: RequirementText | None = None
     for number, item in enumerate(_list(value, "dependencies", where)):

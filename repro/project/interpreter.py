@@ -10,7 +10,7 @@ from repro.locks.names import shown
 from repro.models.project import SUITES, Suite
 
 DEFAULT_SUITE = "bookworm"
-_LATER = "other interpreters come with conda and base images, in a later release"
+_OTHERS = "others come from conda: list python in an environment.yml"
 
 # pyenv and uv write "3.11", "3.11.4", "cpython-3.11", "cpython@3.11"; Binder "python-3.11".
 _VERSION = re.compile(
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """The choice: a suite and one of its Pythons."""
+    """The choice: a suite and one of its Pythons; `python` is "" where conda's decide."""
 
     suite: str
     python: str
@@ -68,6 +68,11 @@ def choose(python: Asked | None, suite: Asked | None, requires: Asked | None = N
     return _by_requirement(requires)
 
 
+def choose_suite(suite: Asked | None) -> Interpreter:
+    """Choose the suite that conda packages stand on: they decide the Python. Raises UsageError."""
+    return Interpreter(suite=_suite(suite).name if suite is not None else DEFAULT_SUITE, python="")
+
+
 def _available() -> str:
     return "; ".join(f"{suite.name} has {' and '.join(suite.pythons)}" for suite in SUITES)
 
@@ -77,7 +82,7 @@ def _suite(asked: Asked) -> Suite:
     if found is None:
         raise UsageError(
             f"{asked.where}: the suite {shown(asked.value)} is not one that can be bootstrapped",
-            hint=f"{_available()}; {_LATER}",
+            hint=f"{_available()}; {_OTHERS}",
         )
     return found
 
@@ -95,13 +100,13 @@ def _by_python(asked: Asked, chosen: Suite | None, suite: Asked | None) -> Inter
         near = _nearest(minor)
         raise UsageError(
             f"{asked.where}: no suite has Python {minor}",
-            hint=f'{_available()}; nearest: python = "{near[1]}" ({near[0]}); {_LATER}',
+            hint=f'{_available()}; nearest: python = "{near[1]}" ({near[0]}); {_OTHERS}',
         )
     if chosen is not None and chosen not in having:
         where = suite.where if suite is not None else asked.where
         raise UsageError(
             f"{where}: {chosen.name} has no Python {minor}, which {asked.where} asks for",
-            hint=f"{_available()}; {_LATER}",
+            hint=f"{_available()}; {_OTHERS}",
         )
     name = (chosen or having[0]).name
     note = f"{asked.where} asks for Python {minor}.{patch}: {name} decides the patch release"
@@ -134,7 +139,7 @@ def _by_requirement(requires: Asked | None) -> Interpreter:
     if not pairs:
         raise UsageError(
             f"{requires.where}: no suite has a Python that fits {shown(requires.value)}",
-            hint=f'{_available()}; or choose one: python = "3.11" under [environment]; {_LATER}',
+            hint=f'{_available()}; or choose one: python = "3.11" under [environment]; {_OTHERS}',
         )
     _, suite, python = max(pairs)
     return Interpreter(suite=suite, python=python)

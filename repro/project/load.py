@@ -13,8 +13,10 @@ from repro.locks.names import python_name
 from repro.models.project import VENDOR, AptRequest, Environment, Project, Sources
 from repro.project import detect, source, toml
 from repro.project.config import FILE, Settings, parse_settings, refuse_data_overlap
-from repro.project.interpreter import Asked, choose
+from repro.project.environment_yml import EnvironmentFile, read_environment
+from repro.project.interpreter import Asked, Interpreter, choose, choose_suite
 from repro.project.judging import output_path
+from repro.project.match_spec import spec_name
 from repro.project.pip_inputs import Collected, PipInputs, collect_requirements
 from repro.project.pyproject import NAME as PYPROJECT
 from repro.project.pyproject import Pyproject, read_pyproject
@@ -40,10 +42,11 @@ def load_project(folder: Path) -> Loaded:
     settings, seen = _with_dvc_metrics(root, read_settings(root))
     _check_links(root, settings)
     pyproject = read_pyproject(root) if detect.present(root, PYPROJECT) else None
-    environment, notes = _environment(root, settings, pyproject)
+    conda = _conda(root, settings)
+    environment, notes = _environment(root, settings, pyproject, conda)
     project = Project(
         root=root,
-        name=_name(root, settings, pyproject),
+        name=_name(root, settings, pyproject, conda),
         config=settings.file,
         environment=environment,
         analysis=settings.analysis,
@@ -133,19 +136,16 @@ def _check_links(root: Path, settings: Settings) -> None:
 
 
 def _environment(
-    root: Path, settings: Settings, pyproject: Pyproject | None
+    root: Path, settings: Settings, pyproject: Pyproject | None, conda: EnvironmentFile | None
 ) -> tuple[Environment, tuple[str, ...]]:
-    collected = _pip(root, settings, pyproject)
+    collected = _pip(root, settings, pyproject, conda)
     apt_source, apt = _apt(root, settings)
-    conda = _conda_note(root, settings, bool(collected.sets or apt))
-    interpreter = choose(
-        _asked(settings, "python") or detect.find_python(root),
-        _asked(settings, "suite"),
-        _requires(pyproject),
-    )
+    interpreter = _interpreter(root, settings, pyproject, conda)
     environment = Environment(
         suite=interpreter.suite,
         python=interpreter.python,
+        conda=conda.conda if conda is not None else None,
+        conda_resolver=settings.conda_resolver,
         apt=apt,
         apt_source=apt_source,
         pip=collected.sets,
@@ -153,14 +153,36 @@ def _environment(
         system_site_packages=settings.system_site_packages,
         allow_overlap=settings.allow_overlap,
     )
-    notes = [*collected.notes, *conda, *interpreter.notes]
+    notes = [*collected.notes, *(conda.notes if conda is not None else ()), *interpreter.notes]
     if not environment.system_site_packages:
         names = [item.name for item in apt if item.name.startswith("python3-")]
-        notes += [_unseen(apt_source, name) for name in names]
+        notes += [_unseen(apt_source, name, conda=not environment.python) for name in names]
     return environment, tuple(notes)
 
 
-def _unseen(where: str, name: str) -> str:
+def _interpreter(
+    root: Path, settings: Settings, pyproject: Pyproject | None, conda: EnvironmentFile | None
+) -> Interpreter:
+    """Choose suite and Python; conda's packages decide the Python unless another is asked for."""
+    python, suite = _asked(settings, "python"), _asked(settings, "suite")
+    if conda is None or conda.conda is None:
+        return choose(python or detect.find_python(root), suite, _requires(pyproject))
+    if python is None:
+        return choose_suite(suite)
+    if any(spec_name(spec) == "python" for spec in conda.conda.specs):
+        raise UsageError(
+            f"{python.where}: {conda.path} lists python too, and an environment has one",
+            hint=f"keep one of the two: the version that {conda.path} asks for is conda's",
+        )
+    return choose(python, suite, _requires(pyproject))
+
+
+def _unseen(where: str, name: str, *, conda: bool) -> str:
+    if conda:
+        return (
+            f"{where}: {name} is installed, but conda's Python does not see it: list its Python "
+            "package in environment.yml"
+        )
     return (
         f"{where}: {name} is installed, but the analysis does not see it: the virtual environment "
         "has pip's packages alone; list it under pip, or set system-site-packages = true"
@@ -184,14 +206,19 @@ def _requires(pyproject: Pyproject | None) -> Asked | None:
     return Asked(value=value, where=where)
 
 
-def _pip(root: Path, settings: Settings, pyproject: Pyproject | None) -> Collected:
+def _pip(
+    root: Path, settings: Settings, pyproject: Pyproject | None, conda: EnvironmentFile | None
+) -> Collected:
     chosen = bool(settings.extras or settings.groups)
+    unread: str | None = None
     if settings.pip is not None:
         key = settings.where("environment.pip")
         paths = tuple((path, f"{key}[{i}]") for i, path in enumerate(settings.pip))
         notes: tuple[str, ...] = ()
     else:
         found = detect.find_pip(root, pyproject)
+        if conda is not None:
+            unread, found = found.path, _beside_conda(found, conda)
         paths = ((found.path, found.path),) if found.path is not None else ()
         notes = found.notes
         if chosen and PYPROJECT not in (found.path,):
@@ -203,9 +230,37 @@ def _pip(root: Path, settings: Settings, pyproject: Pyproject | None) -> Collect
             "which is not listed",
             hint=f'add "{PYPROJECT}" to pip',
         )
-    inputs = PipInputs(paths=paths, extras=settings.extras, groups=settings.groups)
+    part = conda.pip if conda is not None else None
+    inputs = PipInputs(
+        paths=paths,
+        parsed=((conda.path, part),) if conda is not None and part is not None else (),
+        extras=settings.extras,
+        groups=settings.groups,
+    )
     collected = collect_requirements(root, inputs)
+    if conda is not None and any(item.path == unread for item in collected.sets):
+        notes = ()  # environment.yml includes it
     return replace(collected, notes=(*notes, *collected.notes))
+
+
+def _beside_conda(found: detect.Found, conda: EnvironmentFile) -> detect.Found:
+    """An environment.yml names pip's packages itself: another file of them is not read."""
+    if found.path is None:
+        return detect.Found(path=None)
+    both = f'conda = "{conda.path}", pip = ["{found.path}"]'
+    said = f"{found.path}: not read, {conda.path} is; to read both: {both}"
+    return detect.Found(path=None, notes=(said,))
+
+
+def _conda(root: Path, settings: Settings) -> EnvironmentFile | None:
+    """Read the environment.yml that is configured, else found where pip is not configured."""
+    if settings.conda is not None:
+        where = settings.where("environment.conda")
+        return read_environment(root, settings.conda, where=where)
+    if settings.pip is not None:
+        return None
+    path = detect.find_conda(root)
+    return read_environment(root, path) if path is not None else None
 
 
 def _apt(root: Path, settings: Settings) -> tuple[str, tuple[AptRequest, ...]]:
@@ -219,24 +274,6 @@ def _apt(root: Path, settings: Settings) -> tuple[str, tuple[AptRequest, ...]]:
     return settings.file, settings.apt
 
 
-def _conda_note(root: Path, settings: Settings, others: bool) -> tuple[str, ...]:
-    """Say that environment.yml is not read; when nothing else is there, that is an error."""
-    if settings.pip is not None:
-        return ()
-    found = detect.find_conda(root)
-    if found is None:
-        return ()
-    path, packages = found
-    if others:
-        return (f"{path}: not read in this release: pip and apt inputs are",)
-    raise UsageError(
-        f"{path} is the only input, and this release does not lock conda environments",
-        hint=f"list its {len(packages)} packages in requirements.in (what pip has) and apt.txt "
-        "(what Debian has), or go without it: pip = [] under [environment]; conda comes in a "
-        "later release",
-    )
-
-
 def _with_dvc_metrics(root: Path, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
     """Take the metrics files of dvc.yaml where the configuration names none."""
     if settings.metrics.files or settings.analysis is None:
@@ -248,11 +285,15 @@ def _with_dvc_metrics(root: Path, settings: Settings) -> tuple[Settings, tuple[s
     return settings, notes
 
 
-def _name(root: Path, settings: Settings, pyproject: Pyproject | None) -> str:
-    """Return the configured name, the package's, or the folder's: lower-case words and `-`."""
+def _name(
+    root: Path, settings: Settings, pyproject: Pyproject | None, conda: EnvironmentFile | None
+) -> str:
+    """Return the configured name, the package's, the conda environment's, or the folder's."""
     own = pyproject.table("project").get("name") if pyproject is not None else None
     if settings.name is not None:
         return python_name(settings.name, settings.where("name"), UsageError)
     if isinstance(own, str):
         return python_name(own, f"{PYPROJECT}: project.name", UsageError)
-    return re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-") or "project"
+    named = (conda.name if conda is not None else "", root.name)
+    slugs = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in named)
+    return next((slug for slug in slugs if slug), "project")

@@ -49,6 +49,11 @@ class MatchSpec:
         return f"{self.channel}::{words}" if self.channel else words
 
 
+def spec_name(canonical: str) -> str:
+    """Return the package's name of a specification in canonical form."""
+    return canonical.rpartition("::")[2].partition(" ")[0]
+
+
 def parse_match_spec(text: str, where: str) -> MatchSpec:
     """Read one specification. Raises UsageError naming `where` for what conda's forms are not."""
     single_line(text, where, UsageError)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.locks.inputs import environment_inputs
-from repro.models.project import AptRequest, Environment, RequirementSet
+from repro.models.project import AptRequest, CondaRequest, Environment, RequirementSet
 from repro.project.load import load_project
 
 BASE = Environment(
@@ -21,6 +21,9 @@ BASE = Environment(
         RequirementSet(path="pins.txt", lines=("six==1",), constraint=True),
     ),
 )
+
+
+CONDA = CondaRequest(path="environment.yml", channels=("a", "b"), specs=("numpy", "python 3.11.*"))
 
 
 def changed(environment: Environment) -> set[str]:
@@ -106,3 +109,25 @@ GOLDEN = {
     "pins.txt": "bd551b3b17d25e3971ab000929fdd39d5e64a687a3ab79a88fce39c4b1830eab",
     "requirements.in": "df2bc55abb46c7756901c83a9aa4dcfcc729712cc9b124e23ce94a28af8442e1",
 }
+
+
+def test_what_came_later_is_an_input_only_where_it_is_asked_for() -> None:
+    names = {name for name, _ in environment_inputs(BASE)}
+    assert not names & {"environment.image", "environment.as-of", "environment.conda-resolver"}
+    assert changed(replace(BASE, image="python:3.12")) == {"environment.image"}
+    assert changed(replace(BASE, as_of="2025-06-01T00:00:00Z")) == {"environment.as-of"}
+    conda = replace(BASE, conda=CONDA)
+    assert changed(conda) == {"environment.yml", "environment.conda-resolver"}
+    given = dict(environment_inputs(conda))
+    for other in (
+        replace(CONDA, channels=("b", "a")),
+        replace(CONDA, specs=("numpy",)),
+    ):
+        now = dict(environment_inputs(replace(BASE, conda=other)))
+        assert {name for name in given if given[name] != now[name]} == {"environment.yml"}
+    now = dict(environment_inputs(replace(conda, conda_resolver="conda-lock")))
+    assert {name for name in given if given[name] != now[name]} == {"environment.conda-resolver"}
+    pip = RequirementSet(path="environment.yml", lines=("rich",))
+    now = dict(environment_inputs(replace(conda, pip=(*BASE.pip, pip))))
+    assert {name for name in given if given[name] != now[name]} == {"environment.yml"}
+    assert now.keys() == given.keys()

@@ -265,7 +265,7 @@ def test_notes_say_what_a_user_would_not_expect(root: Path) -> None:
         root,
         {
             "requirements.in": "-e .\nnumpy\n",
-            "environment.yml": "dependencies: [numpy, {pip: [rich]}]\n",
+            "Pipfile": "",
             "apt.txt": "python3-numpy\ngraphviz\n",
             ".python-version": "3.11.4\n",
             "pyproject.toml": "[project]\nname='x'\nrequires-python='>=3.12'\n",
@@ -273,23 +273,68 @@ def test_notes_say_what_a_user_would_not_expect(root: Path) -> None:
     )
     notes = "\n".join(load_project(root).notes)
     assert "requirements.in: '.' is not installed: PYTHONPATH" in notes
-    assert "environment.yml: not read in this release" in notes
     assert "apt.txt: python3-numpy is installed, but the analysis does not see it" in notes
     assert ".python-version asks for Python 3.11.4: bookworm decides the patch release" in notes
     assert "requires-python is '>=3.12', but Python 3.11 was chosen" in notes
-    assert len(load_project(root).notes) == 5
+    assert len(load_project(root).notes) == 4
     write(root, {"repro.toml": "[environment]\nsystem-site-packages = true\n"})
     assert "python3-numpy" not in "\n".join(load_project(root).notes)
 
 
-def test_conda_alone_is_an_error_that_says_what_to_do(root: Path) -> None:
-    write(root, {"environment.yml": "dependencies:\n - python=3.10\n - numpy\n - pip: [rich]\n"})
-    with pytest.raises(UsageError) as caught:
-        load_project(root)
-    assert "environment.yml is the only input" in caught.value.message
-    assert "its 2 packages" in str(caught.value.hint)
+CONDA = "name: My study\nchannels: [conda-forge]\ndependencies:\n - python=3.10\n - numpy\n"
+
+
+def test_an_environment_yml_is_used_where_there_is_one(root: Path) -> None:
+    write(root, {"environment.yml": CONDA + " - pip: [rich, -r more.txt]\n", "more.txt": "six\n"})
+    loaded = load_project(root)
+    environment = loaded.project.environment
+    assert environment.conda is not None
+    assert environment.conda.specs == ("numpy", "python 3.10.*")
+    assert (environment.suite, environment.python) == ("bookworm", "")
+    assert [(item.path, item.lines) for item in environment.pip] == [
+        ("environment.yml", ("rich",)),
+        ("more.txt", ("six",)),
+    ]
+    assert loaded.project.name == "my-study"
+    assert loaded.notes == ()
+
+
+def test_an_environment_yml_goes_before_requirement_files(root: Path) -> None:
+    write(root, {"environment.yml": CONDA, "requirements.txt": "six\n"})
+    loaded = load_project(root)
+    assert loaded.project.environment.pip == ()
+    [note] = loaded.notes
+    assert note.startswith("requirements.txt: not read, environment.yml is; to read both: conda = ")
+    both = note.partition("to read both: ")[2].replace(", pip", "\npip")
+    write(root, {"repro.toml": f"[environment]\n{both}\n"})
+    loaded = load_project(root)
+    assert [item.lines for item in loaded.project.environment.pip] == [("six",)]
+    assert loaded.project.environment.conda is not None
+    assert loaded.notes == ()
     write(root, {"repro.toml": "[environment]\npip = []\n"})
+    assert load_project(root).project.environment.conda is None
+    (root / "repro.toml").unlink()
+    write(root, {"environment.yml": CONDA + " - pip: [-r requirements.txt]\n"})
     assert load_project(root).notes == ()
+
+
+def test_one_python_not_two(root: Path) -> None:
+    write(root, {"environment.yml": CONDA, "repro.toml": '[environment]\npython = "3.11"\n'})
+    with pytest.raises(UsageError, match=r"environment\.python: environment\.yml lists python too"):
+        load_project(root)
+    write(root, {"environment.yml": "channels: [conda-forge]\ndependencies: [libtiny]\n"})
+    assert load_project(root).project.environment.python == "3.11"
+    write(root, {"repro.toml": '[environment]\nsuite = "trixie"\n', ".python-version": "3.9\n"})
+    environment = load_project(root).project.environment
+    assert (environment.suite, environment.python) == ("trixie", "")
+
+
+def test_an_environment_yml_of_pip_alone_is_no_conda_environment(root: Path) -> None:
+    write(root, {"environment.yml": "dependencies:\n - pip: [rich]\n"})
+    environment = load_project(root).project.environment
+    assert environment.conda is None
+    assert environment.python == "3.11"
+    assert [item.lines for item in environment.pip] == [("rich",)]
 
 
 DVC = """

@@ -152,10 +152,11 @@ def test_what_is_refused_and_what_to_do_instead(line: str, said: str, hint: str 
     assert "hunter2" not in str(caught.value)
 
 
-def collect(root: Path, *paths: str, **more: tuple[str, ...]) -> Collected:
-    return collect_requirements(
-        root, PipInputs(paths=tuple((path, "repro.toml: pip") for path in paths), **more)
-    )
+def collect(
+    root: Path, *paths: str, extras: tuple[str, ...] = (), groups: tuple[str, ...] = ()
+) -> Collected:
+    named = tuple((path, "repro.toml: pip") for path in paths)
+    return collect_requirements(root, PipInputs(paths=named, extras=extras, groups=groups))
 
 
 def test_files_are_followed_each_once_and_cycles_end(tmp_path: Path) -> None:

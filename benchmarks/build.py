@@ -16,7 +16,7 @@ from benchmarks.workshop import SUITE, VERSIONS, Workshop
 from repro.ecosystems.apt.bootstrap import Bootstrap, environment, workspace
 from repro.progress import Silent
 from repro.store.artifacts import Store
-from repro.workflows.assemble import base_recipe
+from repro.workflows.assemble import below_pip
 from repro.workflows.tools import make_tools
 
 LONG, SHORT = 2, 10
@@ -42,7 +42,7 @@ def _base(workshop: Workshop) -> Figure:
     def layer() -> float:
         cache = workshop.fresh_cache()
         tools = make_tools(progress=Silent(), cache_root=cache)
-        recipe = base_recipe(stack.lock, tools)
+        recipe = below_pip(stack.lock, tools)[0]
         seconds = timed(lambda: tools.store.keep_layer(recipe.name, recipe.key, recipe.write))
         shutil.rmtree(cache)
         return seconds
@@ -86,7 +86,7 @@ def _whole(workshop: Workshop, dockerfile: Dockerfile) -> Figure:
 
     ours()  # the warm-up; its base becomes the peer's
     tools = make_tools(progress=Silent(), cache_root=caches[0])
-    layer = tools.store.layer(base_recipe(stack.lock, tools).key)
+    layer = tools.store.layer(below_pip(stack.lock, tools)[0].key)
     assert layer is not None
     import_base(tools.store, layer, workshop.scratch)
     times = take_turns(

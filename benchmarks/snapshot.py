@@ -21,6 +21,7 @@ from repro.ecosystems.pip.request import PipRequest
 from repro.ecosystems.pip.resolve import resolve
 from repro.ecosystems.pip.tags import Target as Interpreter
 from repro.models.image import Image
+from repro.models.lock import Interpreter as Python
 from repro.models.lock import PipArtifact
 
 ROUNDS = 5
@@ -87,6 +88,7 @@ def _pip_part(workshop: Workshop, previous: tuple[PipArtifact, ...]) -> Callable
     def work() -> object:
         return resolve(
             PipRequest(
+                interpreter=Python.of_debian(project.environment.python),
                 environment=project.environment,
                 glibc=GLIBC,
                 python_full=FULL,

@@ -84,7 +84,7 @@ PROGRAMS = {
     "repro.ecosystems.pip.bytecode_in_image",
     "repro.ecosystems.conda.installer",
 }
-"""Programs of their own: one becomes bubblewrap, one runs inside the image, one must end at once."""
+"""Programs of their own: one becomes bubblewrap, one runs in the image, one must end at once."""
 
 STARTERS = re.compile(
     r"^(os\.(system|popen|fork|forkpty|exec\w+|spawn\w+|posix_spawnp?)"

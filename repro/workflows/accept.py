@@ -6,7 +6,6 @@ from pathlib import Path
 
 from repro.errors import UsageError
 from repro.files import copy_regular, digest_file, replace_folder, write_atomic
-from repro.locks import seal
 from repro.locks.records import render_baseline
 from repro.models.baseline import Baseline
 from repro.models.execution import FileDigest, Run
@@ -16,7 +15,7 @@ from repro.models.project import PLATFORM, Project
 from repro.project import digests
 from repro.workflows.baselines import SEAL
 from repro.workflows.execute import require_analysis, rerun
-from repro.workflows.lockfiles import fresh_lock
+from repro.workflows.lockfiles import copy_locks, fresh_lock
 from repro.workflows.measuring import measure_folder
 from repro.workflows.runs import last_run, require_unchanged
 from repro.workflows.state import fresh_turn, staging
@@ -41,7 +40,7 @@ def accept(project: Project, tools: Tools, reason: str) -> AcceptResult:
         if recorded is None:
             recorded = rerun(project, lock, tools)
         measurement = measure_folder(project, recorded.output_folder)
-        baseline = _write(project, recorded, reason.strip())
+        baseline = _write(project, recorded, lock, reason.strip())
     return AcceptResult(baseline=baseline, measurement=measurement, reran=reran)
 
 
@@ -64,14 +63,13 @@ def _promotable(project: Project, lock: Lock) -> Run | None:
     return recorded
 
 
-def _write(project: Project, recorded: Run, reason: str) -> Baseline:
+def _write(project: Project, recorded: Run, lock: Lock, reason: str) -> Baseline:
     written: list[Baseline] = []
 
     def fill(folder: Path) -> None:
         for item in recorded.outputs:
             copy_regular(recorded.output_folder / item.path, folder / "outputs" / item.path)
-        for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
-            copy_regular(recorded.lock_folder / name, folder / "locks" / name)
+        copy_locks(lock, recorded.lock_folder, folder / "locks")
         baseline = Baseline(
             folder=project.baseline_folder,
             platform=recorded.platform,

@@ -15,7 +15,7 @@ from repro.ecosystems.pip.builder import Builder
 from repro.errors import LockError, NetworkError
 from repro.image.config import compose
 from repro.models.image import RECIPE, Image, Layer
-from repro.models.lock import Lock
+from repro.models.lock import CONDA_PREFIX, Lock
 from repro.models.project import Project
 from repro.store.artifacts import Store
 from repro.workflows.tools import Tools
@@ -26,28 +26,28 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     """Make every layer that the store lacks; return the image and how many were made."""
     store = tools.store
-    base = base_recipe(lock, tools)
+    below = below_pip(lock, tools)
     builder = Builder(
         engine=tools.build_engine,
-        image=cache(lambda: base_image(project, lock, tools)),
+        image=cache(lambda: environment_below_pip(project, lock, tools)),
         compiler=cache(lambda: _compiler_image(lock, tools))
-        if _beside(lock, base, tools)
+        if _beside(lock, below, tools)
         else None,
     )
-    recipes = (base, *pip_recipes(lock, store, builder))
+    recipes = (*below, *pip_recipes(lock, store, builder))
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
     made: dict[str, Layer] = {}
     if missing:
-        with store.lock(f"build-{base.key}", what="building the environment's layers"):
+        with store.lock(f"build-{below[-1].key}", what="building the environment's layers"):
             # another process may have made them meanwhile
             missing = [recipe for recipe in missing if store.layer(recipe.key) is None]
             try:
-                _fetch(project, lock, tools, missing, base)
+                _fetch(project, lock, tools, missing, below)
             except NetworkError as error:
                 if (lost := _lost(store, missing, error)) is not None:
                     raise lost from error
                 raise
-            made = _make(missing, base, lock, tools, beside=builder.compiler is not None)
+            made = _make(missing, below, lock, tools, beside=builder.compiler is not None)
     layers = [made.get(recipe.key) or _require(store, recipe) for recipe in recipes]
     return _image(lock, tuple(layers)), len(made)
 
@@ -64,19 +64,22 @@ def _lost(store: Store, missing: Sequence[LayerRecipe], error: NetworkError) -> 
     return None
 
 
-def base_recipe(lock: Lock, tools: Tools) -> LayerRecipe:
-    """The recipe of the base layer."""
-    return apt_layer.recipe(
+def below_pip(lock: Lock, tools: Tools) -> tuple[LayerRecipe, ...]:
+    """The recipes of all that pip's layers stand on, in this order; each may use those before."""
+    base = apt_layer.recipe(
         lock.debs,
         suite=lock.seal.suite,
         python=lock.seal.python,
         store=tools.store,
         progress=tools.progress,
     )
+    return (base,)
 
 
 def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe, ...]:
-    """The recipes of the layers above the base."""
+    """The recipes of pip's layers; none for an environment without Python and its packages."""
+    if lock.interpreter is None and not lock.pip:
+        return ()
     return pip_layers.recipes(
         lock.pip,
         target=pip_layers.LayerTarget.of(lock),
@@ -85,27 +88,30 @@ def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe
     )
 
 
-def base_image(project: Project, lock: Lock, tools: Tools) -> Image:
-    """The image of the base layer alone, loaded where builds and resolvers run in it."""
-    recipe = base_recipe(lock, tools)
-    layer = tools.store.layer(recipe.key)
-    if layer is None:
-        _fetch(project, replace(lock, pip=()), tools, [recipe], recipe)
+def environment_below_pip(project: Project, lock: Lock, tools: Tools) -> Image:
+    """The image without pip's layers, loaded where builds and resolvers run in it."""
+    recipes = below_pip(lock, tools)
+    missing = [recipe for recipe in recipes if tools.store.layer(recipe.key) is None]
+    if missing:
+        _fetch(project, replace(lock, pip=()), tools, missing, recipes)
         with tools.progress.task("building the base"):
-            layer = tools.store.keep_layer(recipe.name, recipe.key, recipe.write)
-    image = _image(lock, (layer,))
+            for recipe in missing:
+                tools.store.keep_layer(recipe.name, recipe.key, recipe.write)
+    image = _image(lock, tuple(_require(tools.store, recipe) for recipe in recipes))
     tools.build_engine().load(image)
     return image
 
 
-def _beside(lock: Lock, base: LayerRecipe, tools: Tools) -> bool:
-    """Whether the other layers need not wait for the base: the locked interpreter compiles alone.
+def _beside(lock: Lock, below: Sequence[LayerRecipe], tools: Tools) -> bool:
+    """Whether pip's layers need not wait for the base: the locked interpreter compiles alone.
 
     A source distribution is built in the base. A daemon would keep the image of the interpreter.
     """
     if not lock.pip or any(item.build for item in lock.pip):
         return False
-    return tools.store.layer(base.key) is None and tools.build_engine().name == "sandbox"
+    if lock.seal.base is not None or lock.conda:
+        return False
+    return tools.store.layer(below[0].key) is None and tools.build_engine().name == "sandbox"
 
 
 def _compiler_image(lock: Lock, tools: Tools) -> Image:
@@ -122,15 +128,19 @@ def _compiler_image(lock: Lock, tools: Tools) -> Image:
 
 
 def _fetch(
-    project: Project, lock: Lock, tools: Tools, missing: Sequence[LayerRecipe], base: LayerRecipe
+    project: Project,
+    lock: Lock,
+    tools: Tools,
+    missing: Sequence[LayerRecipe],
+    below: Sequence[LayerRecipe],
 ) -> None:
     from repro.workflows.artifacts import unbuilt, wanted_of
 
     fetcher = tools.fetcher(project.vendor_folder)
     wanted = wanted_of(lock, project.sources, tools.http)
-    if base in missing:
+    if any(recipe in below for recipe in missing):
         fetcher.fetch(wanted.apt, what="apt package")
-    if any(recipe is not base for recipe in missing):
+    if any(recipe not in below for recipe in missing):
         fetcher.take(wanted.built)
         fetcher.fetch(wanted.kept, what="built wheel")
         sources = unbuilt(lock, tools.store)  # what is built already needs no source
@@ -138,9 +148,19 @@ def _fetch(
 
 
 def _make(
-    missing: Sequence[LayerRecipe], base: LayerRecipe, lock: Lock, tools: Tools, *, beside: bool
+    missing: Sequence[LayerRecipe],
+    below: Sequence[LayerRecipe],
+    lock: Lock,
+    tools: Tools,
+    *,
+    beside: bool,
 ) -> dict[str, Layer]:
-    """Build the base, and the others side by side: after it, or `beside` it. Return all by key."""
+    """Make what pip's layers stand on, one by one, and these side by side: after, or `beside` it.
+
+    Return all by key.
+    """
+    first = [recipe for recipe in missing if recipe in below]
+    rest = [recipe for recipe in missing if recipe not in below]
     store = tools.store
     made: dict[str, Layer] = {}
     with tools.progress.task("building layers", len(missing)) as task:
@@ -150,18 +170,18 @@ def _make(
             if layer is None:
                 layer = store.keep_layer(recipe.name, recipe.key, recipe.write)
             made[recipe.key] = layer
-            if beside and recipe is not base:  # a processor is free until the base is made
+            if beside and recipe in rest:  # a processor is free until the base is made
                 tools.build_engine().load(_image(lock, (layer,)))
             task.advance()
 
-        if base in missing and not beside:
-            make(base)
+        for recipe in () if beside else first:
+            make(recipe)
         pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
         wait = True
         try:
-            others = pool.map(make, [recipe for recipe in missing if recipe is not base])
-            if base in missing and beside:
-                make(base)
+            others = pool.map(make, rest)
+            for recipe in first if beside else ():
+                make(recipe)
             for _ in others:
                 pass
         except KeyboardInterrupt:
@@ -180,10 +200,23 @@ def _require(store: Store, recipe: LayerRecipe) -> Layer:
 
 
 def _image(lock: Lock, layers: tuple[Layer, ...]) -> Image:
-    path = f"/opt/venv/bin:{SYSTEM_PATH}" if lock.seal.python != "2.7" else SYSTEM_PATH
     return compose(
         layers,
-        env=(("LANG", "C.UTF-8"), ("PATH", path)),
-        command=(f"python{lock.seal.python}",),
+        env=_variables(lock),
+        command=(f"python{lock.seal.python}",) if lock.seal.python else ("/bin/sh",),
         labels=(("repro.environment", lock.key), ("repro.recipe", str(RECIPE))),
     )
+
+
+def _variables(lock: Lock) -> tuple[tuple[str, str], ...]:
+    """The environment that the image sets: its base's own, and where the packages are."""
+    base = dict(lock.seal.base.env) if lock.seal.base is not None else {}
+    interpreter = lock.interpreter
+    first: list[str] = []
+    if lock.conda:
+        first.append(f"{CONDA_PREFIX}/bin")
+        base["CONDA_PREFIX"] = CONDA_PREFIX
+    elif interpreter is not None and not interpreter.version.startswith("2."):
+        first.append("/opt/venv/bin")
+    path = ":".join([*first, base.get("PATH", SYSTEM_PATH)])
+    return tuple(sorted({"LANG": "C.UTF-8", **base, "PATH": path}.items()))

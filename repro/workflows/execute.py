@@ -11,8 +11,7 @@ from pathlib import Path
 
 from repro.engines.base import Engine
 from repro.errors import LockError, UsageError
-from repro.files import copy_regular, local_errors, make_folder, scratch, write_atomic
-from repro.locks import seal
+from repro.files import local_errors, make_folder, scratch, write_atomic
 from repro.locks.names import paths_shown
 from repro.locks.records import render_run
 from repro.models.execution import HOME, PROJECT, Cpu, Job, Run
@@ -23,7 +22,7 @@ from repro.project import digests
 from repro.project import stage as stages
 from repro.workflows.build import build_image
 from repro.workflows.failure import require_success
-from repro.workflows.lockfiles import require_locks
+from repro.workflows.lockfiles import copy_locks, require_locks
 from repro.workflows.runs import RUN
 from repro.workflows.state import staging
 from repro.workflows.tools import Tools
@@ -164,8 +163,7 @@ def _require_still(project: Project, before: dict[str, tuple[int, ...]]) -> None
 
 def _copy_locks(project: Project, lock: Lock, target: Path) -> None:
     """Keep the locks with the run. Raises LockError when they are no longer those it runs in."""
-    for name in (seal.APT_LOCK, seal.PIP_LOCK, seal.SEAL):
-        copy_regular(project.lock_folder / name, target / name)
+    copy_locks(lock, project.lock_folder, target)
     require_locks(target, lock, root=project.root)
 
 

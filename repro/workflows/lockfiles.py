@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from repro.errors import LocalError, LockError
-from repro.files import open_regular
+from repro.files import copy_regular, open_regular
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
 from repro.models.image import ImageRecord
@@ -46,7 +47,7 @@ def lock_state(project: Project) -> LockState | None:
         return None
     sealed = seal.parse(data, where=f"{where}/{seal.SEAL}")
     files = {
-        name: read_file(project.lock_folder / name, where=f"{where}/{name}")
+        name: read_file(lock_path(project.lock_folder, name), where=f"{where}/{name}")
         for name, _ in sealed.locks
     }
     state = seal.check(sealed, environment_inputs(project.environment), files)
@@ -61,7 +62,9 @@ def _edited_settings(sealed: Seal, project: Project, state: LockState) -> tuple[
     now = project.environment
     settings: tuple[tuple[str, object, object], ...] = (
         ("suite", sealed.suite, now.suite),
-        ("python", sealed.python, now.python),
+        ("as-of", sealed.as_of, now.as_of),
+        # "": the conda packages or the image decide it
+        *((("python", sealed.python, now.python),) if now.python else ()),
         ("system-site-packages", sealed.system_site_packages, now.system_site_packages),
         ("allow-overlap", sorted(sealed.allow_overlap), sorted(now.allow_overlap)),
     )
@@ -70,6 +73,22 @@ def _edited_settings(sealed: Seal, project: Project, state: LockState) -> tuple[
         for name, said, meant in settings
         if said != meant and f"environment.{name}" not in state.stale
     )
+
+
+def lock_path(folder: Path, name: str) -> Path:
+    """Return where a lock of a platform's folder lies.
+
+    conda's has all platforms and lies above their folders; in a copy of the locks, beside them.
+    """
+    if name == seal.CONDA_LOCK and not os.path.lexists(folder / name):
+        return folder.parent / name
+    return folder / name
+
+
+def copy_locks(lock: Lock, source: Path, target: Path) -> None:
+    """Copy the files of a lock into one folder. Raises LocalError."""
+    for name in (seal.SEAL, *(name for name, _ in lock.seal.locks)):
+        copy_regular(lock_path(source, name), target / name)
 
 
 def _where(folder: Path, root: Path) -> str:
@@ -82,13 +101,8 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
     `root` shortens the names in messages. Raises LockError naming file and line.
     """
     where = _where(folder, root)
-    parts: dict[str, bytes] = {}
-    for name in (seal.SEAL, seal.APT_LOCK, seal.PIP_LOCK):
-        data = read_file(folder / name, where=f"{where}/{name}")
-        if data is None:
-            raise LockError(f"{where}/{name} is missing", hint=SNAPSHOT)
-        parts[name] = data
-    sealed = seal.parse(parts[seal.SEAL], where=f"{where}/{seal.SEAL}")
+    sealed = seal.parse(_read(folder, seal.SEAL, where), where=f"{where}/{seal.SEAL}")
+    parts = {name: _read(folder, name, where) for name, _ in sealed.locks}
     debs = apt.parse(_text(parts, seal.APT_LOCK, where), where=f"{where}/{seal.APT_LOCK}")
     pins = requirements.parse(_text(parts, seal.PIP_LOCK, where), where=f"{where}/{seal.PIP_LOCK}")
     pinned = {(pin.name, pin.version, pin.sha256) for pin in pins}
@@ -104,6 +118,13 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
     if sealed.platform != PLATFORM:
         raise LockError(f"{where}/{seal.SEAL}: is for {sealed.platform}, not {PLATFORM}")
     return seal.make_lock(debs, sealed)
+
+
+def _read(folder: Path, name: str, where: str) -> bytes:
+    data = read_file(lock_path(folder, name), where=f"{where}/{name}")
+    if data is None:
+        raise LockError(f"{where}/{name} is missing", hint=SNAPSHOT)
+    return data
 
 
 def require_locks(folder: Path, lock: Lock, *, root: Path) -> None:

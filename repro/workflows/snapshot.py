@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from packaging.utils import canonicalize_name
 
 from repro.compare.locks import diff_locks
-from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
-from repro.ecosystems.pip.builder import Builder
-from repro.ecosystems.pip.request import PipRequest, PipResolution
-from repro.ecosystems.pip.resolve import resolve
 from repro.errors import LockError, UsageError
-from repro.files import write_together
 from repro.locks import apt, requirements, seal, toml
-from repro.locks.inputs import environment_inputs
-from repro.models.image import Image
-from repro.models.lock import Interpreter, Lock, PipArtifact, Seal, Upgrade
+from repro.models.lock import Lock, PipArtifact, Upgrade
 from repro.models.outcome import SnapshotResult
-from repro.models.project import PLATFORM, Project
-from repro.workflows.assemble import base_image
-from repro.workflows.image_record import drop_obsolete
+from repro.models.project import Project
 from repro.workflows.lockfiles import lock_state, read_file, read_lock
-from repro.workflows.state import staging, turn
+from repro.workflows.locking import differs, sealed, write_locks
+from repro.workflows.resolution import resolve_environment
 from repro.workflows.tools import Tools
 
 
@@ -37,9 +26,6 @@ class SnapshotOptions:
     upgrade: Upgrade = field(default_factory=Upgrade)
     dry_run: bool = False
     adopt_edits: bool = False
-
-
-_OBSOLETE = "image.toml was not of this lock, and is removed; repro build records the new image"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,20 +54,17 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     with tools.store.lock(name, what=f"a snapshot of {project.root}"):
         old = _old_lock(project, adopt=options.adopt_edits)
         upgrade = _known(old.lock, options.upgrade)
-        lock = _resolved(project, tools, old.lock, upgrade)
+        resolution = resolve_environment(project, tools, old.lock, upgrade)
+        [lock] = sealed(project.environment, [resolution])
         if options.adopt_edits:
             _require_adopted(old.lock, lock)
         if old.lock is not None and old.lock.key == lock.key:
             kept = old.lock.seal.provenance or lock.seal.provenance
             lock = replace(lock, seal=replace(lock.seal, provenance=kept))
-        files = _files(lock)
-        written = not options.dry_run and _differ(project, files)
         notes = old.notes
+        written = not options.dry_run and differs(project, lock)
         if written:
-            with turn(project, tools):
-                if drop_obsolete(project, lock):
-                    notes += (_OBSOLETE,)
-                write_together(project.lock_folder, files, staging=staging(project))
+            notes += write_locks(project, tools, [lock])
     return SnapshotResult(
         lock=lock,
         diff=diff_locks(old.lock, lock) if old.lock is not None else None,
@@ -186,90 +169,3 @@ def _require_adopted(edited: Lock | None, resolved: Lock) -> None:
             ),
             hint="correct the edit, or re-lock: repro snapshot",
         )
-
-
-def _resolved(project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade) -> Lock:
-    """Resolve apt and pip side by side: pip starts as soon as the image's glibc is known."""
-    environment = project.environment
-    if old is not None and old.seal.suite != environment.suite:
-        old = replace(old, debs=())
-    resolver = AptResolver(
-        tools.store.root / "apt", project.sources, tools.progress, tools.store.claim
-    )
-    with (
-        resolver.open(
-            environment.suite, previous=old.debs if old else (), upgrade=upgrade
-        ) as index,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        glibc, full = index.glibc(), _full_version(index, environment.python)
-        debs = pool.submit(
-            index.resolve,
-            environment.apt,
-            python=environment.python,
-            apt_source=environment.apt_source,
-        )
-
-        @cache
-        def image() -> Image:
-            return base_image(project, _lock(project, debs.result(), None), tools)
-
-        with tools.progress.task("resolving Python packages"):
-            pip = resolve(
-                PipRequest(
-                    environment=environment,
-                    interpreter=Interpreter.of_debian(environment.python),
-                    glibc=glibc,
-                    python_full=full,
-                    previous=old.pip if old else (),
-                    upgrade=upgrade,
-                    sources=project.sources,
-                ),
-                store=tools.store,
-                fetcher=tools.fetcher(project.vendor_folder),
-                http=tools.http,
-                builder=Builder(engine=tools.build_engine, image=image),
-            )
-        if moved := debs.result().moved:
-            tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(moved))
-        return _lock(project, debs.result(), pip)
-
-
-def _full_version(index: AptIndex, python: str) -> str | None:
-    """The interpreter's version in that suite (`3.11.2`), as its package has it."""
-    match = re.match(r"\d+\.\d+\.\d+", index.version(f"python{python}") or "")
-    return match[0] if match else None
-
-
-def _lock(project: Project, debs: AptResolution, pip: PipResolution | None) -> Lock:
-    environment = project.environment
-    artifacts = pip.artifacts if pip else ()
-    sealed = Seal(
-        platform=PLATFORM,
-        suite=environment.suite,
-        python=environment.python,
-        inputs=environment_inputs(environment),
-        locks=(
-            (seal.APT_LOCK, seal.digest(apt.render(debs.debs).encode())),
-            (seal.PIP_LOCK, seal.digest(requirements.render(artifacts).encode())),
-        ),
-        pip=artifacts,
-        system_site_packages=environment.system_site_packages,
-        allow_overlap=environment.allow_overlap,
-        provenance=(*debs.provenance, *(pip.provenance if pip else ())),
-    )
-    return seal.make_lock(debs.debs, sealed)
-
-
-def _files(lock: Lock) -> dict[str, bytes]:
-    return {
-        seal.APT_LOCK: apt.render(lock.debs).encode(),
-        seal.PIP_LOCK: requirements.render(lock.pip).encode(),
-        seal.SEAL: seal.render(lock.seal),
-    }
-
-
-def _differ(project: Project, files: dict[str, bytes]) -> bool:
-    return any(
-        read_file(project.lock_folder / name, where=name) != data for name, data in files.items()
-    )

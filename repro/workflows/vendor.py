@@ -138,7 +138,7 @@ def _have(project: Project, lock: Lock, tools: Tools, missing: Sequence[Wanted])
     from repro.ecosystems.pip.layers import LayerTarget
     from repro.ecosystems.pip.sdist import have_built
     from repro.workflows.artifacts import wanted_of
-    from repro.workflows.assemble import base_image
+    from repro.workflows.assemble import environment_below_pip
 
     needed = {item.sha256 for item in missing}
     found = wanted_of(lock, project.sources, tools.http)
@@ -151,7 +151,8 @@ def _have(project: Project, lock: Lock, tools: Tools, missing: Sequence[Wanted])
     if absent:
         fetcher.fetch(found.pip, what="pip package")
         builder = Builder(
-            engine=tools.build_engine, image=cache(lambda: base_image(project, lock, tools))
+            engine=tools.build_engine,
+            image=cache(lambda: environment_below_pip(project, lock, tools)),
         )
         target = LayerTarget.of(lock)
         have_built(absent, interpreter=target.interpreter, builder=builder, store=tools.store)

@@ -1,0 +1,120 @@
+"""From the inputs to what one platform's lock holds: base, apt, conda and pip, in this order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+
+from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
+from repro.ecosystems.pip.builder import Builder
+from repro.ecosystems.pip.request import PipRequest, PipResolution
+from repro.ecosystems.pip.resolve import resolve
+from repro.models.image import Image
+from repro.models.lock import Interpreter, Lock, Upgrade
+from repro.models.project import PLATFORM, Project
+from repro.workflows.assemble import environment_below_pip
+from repro.workflows.locking import Resolution, sealed
+from repro.workflows.tools import Tools
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Base:
+    """What all else stands on: known before its packages are.
+
+    `debs` is being resolved; `python_full` is the interpreter's version (`3.11.2`), None where
+    it is not known.
+    """
+
+    glibc: str
+    python: str
+    python_full: str | None
+    debs: Callable[[], AptResolution]
+
+
+def resolve_environment(
+    project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
+) -> Resolution:
+    """Resolve all that the project's environment asks for; what `old` pins is kept.
+
+    apt and pip are resolved side by side: pip starts as soon as the image's glibc is known.
+    Raises UsageError for inputs that cannot be met, LockError, NetworkError.
+    """
+    environment = project.environment
+    with _suite_base(project, tools, old, upgrade) as base:
+        found = Resolution(
+            platform=PLATFORM, python=base.python, debs=AptResolution(debs=(), provenance=())
+        )
+        interpreter = Interpreter.of_debian(base.python)
+
+        @cache
+        def image() -> Image:
+            [lock] = sealed(environment, [replace(found, debs=base.debs())])
+            return environment_below_pip(project, lock, tools)
+
+        pip = _pip(project, tools, base, interpreter, image, old=old, upgrade=upgrade)
+        debs = base.debs()
+    if debs.moved:
+        tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(debs.moved))
+    return replace(found, debs=debs, pip=pip)
+
+
+@contextmanager
+def _suite_base(
+    project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
+) -> Iterator[_Base]:
+    """Yield a suite as the base, its packages being resolved meanwhile."""
+    environment = project.environment
+    kept = old.debs if old is not None and old.seal.suite == environment.suite else ()
+    resolver = AptResolver(
+        tools.store.root / "apt", project.sources, tools.progress, tools.store.claim
+    )
+    with (
+        resolver.open(environment.suite, previous=kept, upgrade=upgrade) as index,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        glibc, full = index.glibc(), _full_version(index, environment.python)
+        debs: Future[AptResolution] = pool.submit(
+            index.resolve,
+            environment.apt,
+            python=environment.python,
+            apt_source=environment.apt_source,
+        )
+        yield _Base(glibc=glibc, python=environment.python, python_full=full, debs=debs.result)
+
+
+def _pip(
+    project: Project,
+    tools: Tools,
+    base: _Base,
+    interpreter: Interpreter,
+    image: Callable[[], Image],
+    *,
+    old: Lock | None,
+    upgrade: Upgrade,
+) -> PipResolution:
+    with tools.progress.task("resolving Python packages"):
+        return resolve(
+            PipRequest(
+                environment=project.environment,
+                interpreter=interpreter,
+                glibc=base.glibc,
+                python_full=base.python_full,
+                previous=old.pip if old else (),
+                upgrade=upgrade,
+                sources=project.sources,
+            ),
+            store=tools.store,
+            fetcher=tools.fetcher(project.vendor_folder),
+            http=tools.http,
+            builder=Builder(engine=tools.build_engine, image=image),
+        )
+
+
+def _full_version(index: AptIndex, python: str) -> str | None:
+    """The interpreter's version in that suite (`3.11.2`), as its package has it."""
+    match = re.match(r"\d+\.\d+\.\d+", index.version(f"python{python}") or "")
+    return match[0] if match else None

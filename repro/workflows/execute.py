@@ -20,6 +20,8 @@ from repro.models.lock import Lock
 from repro.models.project import PLATFORM, Analysis, Limits, Project
 from repro.project import digests
 from repro.project import stage as stages
+from repro.project.secrets import secret_files
+from repro.project.tree import project_files
 from repro.workflows.build import build_image
 from repro.workflows.failure import require_success
 from repro.workflows.lockfiles import copy_locks, require_locks
@@ -47,8 +49,16 @@ class Setting:
 
 
 def prepare(project: Project, lock: Lock, tools: Tools) -> Setting:
-    """Choose the engine, and have the image of the lock, checked against image.toml."""
+    """Choose the engine, and have the image of the lock, checked against image.toml.
+
+    Warns of files that look like keys and passwords: no image has them, but every run sees them.
+    """
     _require_store_elsewhere(project, tools.store.root)
+    if found := secret_files(project.root, project_files(project)):
+        tools.progress.note(
+            f"warning: a run sees {paths_shown(found)}: as it seems, keys or passwords (they are "
+            "in no image). Move them out of the project, or have git ignore them, untracked"
+        )
     engine = tools.engine()
     return Setting(lock=lock, image=build_image(project, lock, tools), engine=engine)
 

@@ -95,6 +95,5 @@ OPEN = {
     "a10": "a base image by digest (`image = …`) comes in a later release",
     "c26": "conda comes in a later release",
     "g60": "`--repeats` comes in a later release: verify runs once",
-    "i74": "no file of the project is in an image; the warning of keys that a run sees is missing",
 }
 """Rows without a test, and why."""

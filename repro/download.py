@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from repro.addresses import redact
-from repro.connections import MAX_REDIRECTS, Lines, make_session
+from repro.connections import (
+    Lines,
+    Login,
+    authorization,
+    innermost,
+    make_session,
+    reason,
+    same_origin,
+)
 from repro.errors import LockError, NetworkError
 from repro.headers import condition, length
 from repro.patience import Patience, Tries, Waiting
@@ -72,7 +80,14 @@ class Http:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def get(self, url: str, *, accept: str = "*/*", limit: int = 256 << 20) -> tuple[bytes, str]:
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str = "*/*",
+        limit: int = 256 << 20,
+        login: Login | None = None,
+    ) -> tuple[bytes, str]:
         """Return body and content type. Raises NetworkError; FileNotFoundError never escapes."""
 
         def whole(body: Body) -> tuple[bytes, str]:
@@ -85,7 +100,15 @@ class Http:
                 parts.append(piece)
             return b"".join(parts), body.kind
 
-        return self.read(url, whole, accept=accept, decode=True)
+        return self.read(url, whole, accept=accept, decode=True, login=login)
+
+    def post(self, url: str, form: Mapping[str, str]) -> bytes:
+        """Send a form and return the answer's first MiB; no redirect is followed.
+
+        Raises NetworkError.
+        """
+        with self.answer(url, self.tries(url), "POST", form=form) as response:
+            return bytes(response.raw.read(1 << 20, decode_content=True))
 
     def read(
         self,
@@ -95,6 +118,7 @@ class Http:
         accept: str = "*/*",
         size: int | None = None,
         decode: bool = False,
+        login: Login | None = None,
     ) -> T:
         """Return what `consume` makes of the body, which it reads piece by piece.
 
@@ -104,14 +128,14 @@ class Http:
         answers is not believed before one whole answer gave it too.
 
         `size` is the body's length, where it is known (bytes); `decode` undoes a content
-        encoding. Raises NetworkError.
+        encoding; `login` takes the place of netrc's. Raises NetworkError.
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
             return consume(_FileBody(unquote(parts.path)))
         if parts.scheme not in ("http", "https"):
             raise NetworkError(f"{redact(url)}: only http, https and file addresses are read")
-        transfer = _Transfer(self, url, accept=accept, size=size, decode=decode)
+        transfer = _Transfer(self, url, accept=accept, size=size, decode=decode, login=login)
         self._transfers.add(transfer)
         try:
             while True:
@@ -143,7 +167,14 @@ class Http:
         return Tries(redact(url), self.waiting, size)
 
     def answer(
-        self, url: str, tries: Tries, method: str = "GET", headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        tries: Tries,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        *,
+        login: Login | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Return the first answer that is not to be asked for again: 200, or to a Range 206, 416.
 
@@ -151,20 +182,34 @@ class Http:
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
         good = (200, 206, 416) if "Range" in headers else (200,)
+        asked = False
         while True:
-            response = self._once(url, tries, method, headers)
+            sent = login.header() if login is not None else None
+            response = self._once(url, tries, method, headers, sent=sent, form=form)
             if response is None:
                 continue
-            if response.status_code in good:
+            status = response.status_code
+            if status in good:
                 return response
-            said, wait = f"HTTP {response.status_code}", _retry_after(response)
+            said, wait = f"HTTP {status}", _retry_after(response)
             response.close()
-            if response.status_code not in _RETRIED:
-                raise NetworkError(f"{tries.shown}: {said}")
+            if status == 401 and login is not None and not asked and same_origin(response.url, url):
+                asked = login.renewed(response.headers.get("WWW-Authenticate", ""), sent or "")
+                if asked:
+                    continue
+            if status not in _RETRIED:
+                raise NetworkError(f"{tries.shown}: {said}", status=status)
             tries.next(said, wait)
 
     def _once(
-        self, url: str, tries: Tries, method: str, headers: Mapping[str, str]
+        self,
+        url: str,
+        tries: Tries,
+        method: str,
+        headers: Mapping[str, str],
+        *,
+        sent: str | None,
+        form: Mapping[str, str] | None,
     ) -> requests.Response | None:
         """Ask once; None: nobody answered, and the next try is due."""
         import ssl
@@ -177,13 +222,16 @@ class Http:
                 method,
                 url,
                 headers=dict(headers),
+                auth=None if sent is None else authorization(sent),
+                data=form,
+                allow_redirects=form is None,
                 stream=True,
                 timeout=(min(patience.connect, left), min(patience.read, left)),
                 proxies=dict(self._proxies),
                 verify=self._authorities.get(urlsplit(url).hostname or ""),
             )
         except (requests.ConnectionError, requests.Timeout) as error:
-            if isinstance(_innermost(error), ssl.SSLCertVerificationError):
+            if isinstance(innermost(error), ssl.SSLCertVerificationError):
                 raise NetworkError(
                     f"{tries.shown}: {reason(error)}",
                     hint="check this host's clock; your own authority: REQUESTS_CA_BUNDLE=FILE",
@@ -238,7 +286,14 @@ class _Transfer:
     """A body that may take several connections; each iteration yields it from its first byte."""
 
     def __init__(
-        self, http: Http, url: str, *, accept: str, size: int | None, decode: bool
+        self,
+        http: Http,
+        url: str,
+        *,
+        accept: str,
+        size: int | None,
+        decode: bool,
+        login: Login | None,
     ) -> None:
         self.url = url
         self.kind = ""
@@ -249,6 +304,7 @@ class _Transfer:
         self._accept = accept
         self._size = size
         self._decode = decode
+        self._login = login
         self._tries = http.tries(url, size)
         self._response: requests.Response | None = None
         self._received = 0
@@ -290,7 +346,8 @@ class _Transfer:
             self.spliced = True
 
     def _ask(self, headers: Mapping[str, str]) -> requests.Response:
-        return self._http.answer(self.url, self._tries, headers={"Accept": self._accept, **headers})
+        headers = {"Accept": self._accept, **headers}
+        return self._http.answer(self.url, self._tries, headers=headers, login=self._login)
 
     def _pieces(self, response: requests.Response) -> Generator[bytes, None, str | None]:
         """Yield what arrives; return why it ended early, None when it is whole."""
@@ -339,36 +396,3 @@ def _retry_after(response: requests.Response) -> float | None:
         return Retry().get_retry_after(response.raw)
     except InvalidHeader:
         return None
-
-
-def reason(error: Exception) -> str:
-    """Say why a request failed, without its address: its path and query may hold a secret."""
-    import ssl
-
-    import requests
-
-    if isinstance(error, requests.TooManyRedirects):
-        return f"is redirected more than {MAX_REDIRECTS} times"
-    inner = _innermost(error)
-    said = "the connection was closed"
-    if isinstance(error, requests.Timeout) or isinstance(inner, TimeoutError):
-        said = "no answer in time"
-    elif isinstance(inner, ssl.SSLCertVerificationError):
-        said = f"its TLS certificate is not trusted: {inner.verify_message}"
-    elif isinstance(inner, ssl.SSLError):
-        said = f"TLS: {(inner.reason or 'failed').lower().replace('_', ' ')}"
-    elif isinstance(inner, requests.RequestException | ValueError):
-        said = "is, or is redirected to, an address that cannot be read"
-    elif isinstance(inner, OSError):
-        said = inner.strerror or said
-    return f"proxy: {said}" if isinstance(error, requests.exceptions.ProxyError) else said
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Return the error that others wrap, as urllib3 and `requests` do: in `reason` or `args`."""
-    while True:
-        wrapped = [getattr(error, "reason", None), *error.args, error.__cause__]
-        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
-        if inner is None:
-            return error
-        error = inner

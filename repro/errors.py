@@ -53,10 +53,17 @@ class EngineError(ReproError):
 
 
 class NetworkError(ReproError):
-    """Nothing that was asked could be fetched."""
+    """Nothing that was asked could be fetched.
+
+    `status` is what a server answered (RFC 9110, §15), None where none did.
+    """
 
     exit_code = 6
     next_step = "check the connection and the configured mirrors and indexes, then run it again"
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class LocalError(ReproError):

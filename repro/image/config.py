@@ -14,6 +14,12 @@ from repro.models.project import PLATFORM
 MAX_LAYERS = 60
 """Layers of one image: below every engine's limit, also with a base image under them."""
 
+MAX_BASE_LAYERS = 60
+"""Layers of that base image: docker's overlays end at 128 in all."""
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are, of Debian and of an image that does not say."""
+
 CREATED = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(EPOCH))
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -28,15 +34,17 @@ def compose(
     env: tuple[tuple[str, str], ...],
     command: tuple[str, ...] = ("python3",),
     labels: tuple[tuple[str, str], ...] = (),
+    below: int = 0,
 ) -> Image:
     """Return the image of these layers, base first: the same arguments are the same bytes.
 
-    `env` and `labels` are sorted. Format: OCI image-spec v1, config.md and manifest.md. Raises
-    LockError for more than 60 layers, for none, and for a name that is set twice.
+    `env` and `labels` are sorted; the first `below` layers are those of a base image. Format: OCI
+    image-spec v1, config.md and manifest.md. Raises LockError for more than 60 layers above
+    them, for none at all, and for a name that is set twice.
     """
-    if not 0 < len(layers) <= MAX_LAYERS:
+    if not 0 < len(layers) <= MAX_LAYERS + below:
         raise LockError(
-            f"an image has 1 to {MAX_LAYERS} layers, this one would have {len(layers)}",
+            f"an image has 1 to {MAX_LAYERS} layers, this one would have {len(layers) - below}",
             hint="this is a fault in how repro groups packages into layers; please report it",
         )
     for what, pairs in (("environment variable", env), ("label", labels)):

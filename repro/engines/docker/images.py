@@ -25,7 +25,7 @@ def find(daemon: Daemon, image: Image) -> str | None:
     wanted = [layer.digest for layer in image.layers]
     for identity in (image.id, image.manifest_digest):
         with daemon.doing(f"looking for image {image.tag}"):
-            held = _inspect(daemon.client, identity)
+            held = inspect(daemon.client, identity)
         if held is not None and held["Id"] == identity and _layers(held) == wanted:
             return identity
     return None
@@ -36,7 +36,7 @@ def ensure(daemon: Daemon, image: Image, store: Store, progress: Progress) -> st
     identity = find(daemon, image) or _load(daemon, image, store, progress)
     repository, _, tag = image.tag.partition(":")
     with daemon.doing(f"naming image {image.tag}"):
-        held = _inspect(daemon.client, image.tag)
+        held = inspect(daemon.client, image.tag)
         if held is None or held["Id"] != identity:
             daemon.client.tag(identity, repository, tag, force=True)
     return identity
@@ -70,7 +70,7 @@ def _held_layers(client: APIClient, image: Image) -> frozenset[str]:
     wanted = [layer.digest for layer in image.layers]
     longest = 0
     for identity in client.images(quiet=True):
-        held = _inspect(client, identity)
+        held = inspect(client, identity)
         if held is None:  # removed meanwhile
             continue
         same = 0
@@ -109,7 +109,8 @@ def _counted(chunks: Iterator[bytes], task: Task) -> Iterator[bytes]:
         task.advance(len(chunk))
 
 
-def _inspect(client: APIClient, name: str) -> dict[str, Any] | None:
+def inspect(client: APIClient, name: str) -> dict[str, Any] | None:
+    """Return what the daemon says of an image, None where it has none of that name."""
     from docker.errors import NotFound
 
     try:

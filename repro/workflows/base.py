@@ -1,0 +1,217 @@
+"""The image that an environment stands on: pinned by digest, and looked into."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+
+from repro.ecosystems.base_image import recipes
+from repro.engines.docker.address import current_address
+from repro.errors import EngineError, LockError, NetworkError, UsageError
+from repro.image.config import MAX_BASE_LAYERS, SYSTEM_PATH, compose
+from repro.locks.names import said
+from repro.locks.reference import Reference
+from repro.models.execution import Job
+from repro.models.image import Image, Layer
+from repro.models.lock import BaseImage
+from repro.models.project import Limits
+from repro.workflows.tools import Tools
+
+_GLIBC = re.compile(r"(2\.[0-9]{1,3})(?:[^0-9].*)?", re.DOTALL)
+_SUITE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_LIMITS = Limits(timeout=120.0, memory=1 << 30, best_effort=True)
+_ASK = (
+    "import json,platform,sys;"
+    "print(json.dumps([platform.python_implementation(), '%d.%d.%d' % sys.version_info[:3]]))"
+)
+
+
+def pin_base(
+    reference: str, platform: str, tools: Tools, *, keep: BaseImage | None, upgrade: bool
+) -> BaseImage:
+    """Return the image of that name, pinned; an older pin of the name is kept unless `upgrade`.
+
+    `reference` is as the user wrote it. The registry is asked first, then the docker engine.
+    Raises UsageError for an image that cannot be a base, NetworkError where nobody has it,
+    LockError where a registry serves something else than the digests say.
+    """
+    from repro.image.registry import reference_of
+
+    whole = reference_of(reference, "image")
+    if keep is not None and keep.reference == str(whole) and not upgrade:
+        return keep
+    with tools.progress.task(f"asking for {whole}"):
+        base = _found(whole, platform, tools)
+    if len(base.layers) > MAX_BASE_LAYERS:
+        raise UsageError(
+            f"{whole}: has {len(base.layers)} layers, and at most {MAX_BASE_LAYERS} can be a base",
+            hint="flatten it: docker export CONTAINER | docker import - NAME",
+        )
+    return _looked_into(base, tools)
+
+
+def base_layers(base: BaseImage, tools: Tools) -> tuple[Layer, ...]:
+    """Return the image's own layers, fetched where the store lacks them.
+
+    Raises what writing the recipes of `repro.ecosystems.base_image` does.
+    """
+    store = tools.store
+    found = []
+    for recipe in recipes(
+        base,
+        store=store,
+        http=tools.http,
+        progress=tools.progress,
+        offline=tools.offline,
+    ):
+        layer = store.layer(recipe.key)
+        found.append(layer or store.keep_layer(recipe.name, recipe.key, recipe.write))
+    return tuple(found)
+
+
+def image_of(base: BaseImage, tools: Tools) -> Image:
+    """Return the image of the base alone, as the builds and the interpreter are run in it."""
+    return compose(base_layers(base, tools), env=base.env, command=("sh",), below=len(base.layers))
+
+
+def python_of(base: BaseImage, tools: Tools) -> str:
+    """Return the version of the image's Python (`3.12.4`), "" for none.
+
+    It is asked itself, in the build engine. Raises EngineError, UsageError for an interpreter
+    that is no CPython or does not run.
+    """
+    if not base.interpreter:
+        return ""
+    image = image_of(base, tools)
+    engine = tools.build_engine()
+    engine.load(image)
+    with tools.store.scratch() as folder:
+        stage = folder / "stage"
+        stage.mkdir()
+        job = Job(
+            image=image,
+            steps=((base.interpreter, "-I", "-S", "-c", _ASK),),
+            stage=stage,
+            env=image.env,
+            limits=_LIMITS,
+            log=folder / "log",
+        )
+        execution = engine.run(job)
+        log = job.log.read_text(encoding="utf-8", errors="replace")
+    try:
+        kind, version = json.loads(log.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        kind, version = "", ""
+    if not execution.succeeded or not re.fullmatch(r"[23]\.[0-9]{1,2}\.[0-9]{1,3}", str(version)):
+        raise UsageError(
+            f"{base.reference}: its {base.interpreter} does not run: {said(log[-300:])}",
+            hint="choose an image whose python3 works",
+        )
+    if kind != "CPython":
+        raise UsageError(
+            f"{base.reference}: its {base.interpreter} is {said(kind)}, no CPython",
+            hint="choose an image with CPython",
+        )
+    return str(version)
+
+
+def _found(reference: Reference, platform: str, tools: Tools) -> BaseImage:
+    """Ask the registry, then the engine."""
+    from repro.image.pull import find
+    from repro.image.registry import Repository
+
+    repository = Repository(reference, tools.http, environ=os.environ, progress=tools.progress)
+    try:
+        remote = find(repository, reference.version, platform)
+    except NetworkError as error:
+        held = _held(reference, tools)
+        if held is None:
+            raise
+        tools.progress.note(
+            f"{reference}: pinned from the docker engine: {error.message}"
+            + ("" if held.digest != held.id else f"; no registry has it, so it is {held.id}")
+        )
+        return held
+    return BaseImage(
+        reference=str(reference),
+        digest=remote.digest,
+        id=remote.id,
+        layers=remote.configuration.layers,
+        env=remote.configuration.env,
+    )
+
+
+def _held(reference: Reference, tools: Tools) -> BaseImage | None:
+    """The image as a docker engine has it, its layers in the store; None where none has it.
+
+    Its digest there may be that of an index; an image that was built there has none, and is
+    pinned by its ID.
+    """
+    from repro.engines.docker.api import connect
+    from repro.engines.docker.export import export, find_held
+    from repro.image.manifests import digest_of, read_configuration
+    from repro.image.registry import reference_of
+
+    try:
+        daemon = connect(current_address(os.environ))
+        held = find_held(daemon, str(reference))
+    except EngineError:
+        return None
+    if held is None:
+        return None
+    data = export(daemon, held, tools.store, tools.progress)
+    label = f"{reference} in the docker engine"
+    configuration = read_configuration(data, label=label)
+    if configuration.layers != held.layers:
+        raise LockError(f"{label}: was saved with other layers than it has", hint="pull it again")
+    known = {
+        digest
+        for name, digest in held.digests
+        if digest and reference_of(name, label).repository == reference.repository
+    }
+    return BaseImage(
+        reference=str(reference),
+        digest=reference.digest or next(iter(sorted(known)), digest_of(data)),
+        id=digest_of(data),
+        layers=configuration.layers,
+        env=configuration.env,
+    )
+
+
+def _looked_into(base: BaseImage, tools: Tools) -> BaseImage:
+    """Fill in what the image's own files say: suite, interpreter, glibc."""
+    from repro.ecosystems.apt import status
+    from repro.image.merged import Merged, merged
+
+    layers = base_layers(base, tools)
+
+    def interpreter(files: Merged) -> str:
+        path = dict(base.env).get("PATH") or SYSTEM_PATH
+        for folder in path.split(":"):
+            found = files.find(f"{folder}/python3") if folder.startswith("/") else None
+            if found is not None and found[1].kind == "file" and found[1].mode & 0o111:
+                return f"/{found[0]}"
+        return ""
+
+    with merged(tools.store.layer_path(layer) for layer in layers) as files:
+        record = files.read(f"/{status.PATH}")
+        libc = status.versions(record).get("libc6", "") if record else ""
+        glibc = _GLIBC.fullmatch(libc)
+        return replace(
+            base,
+            suite=_code_name(files.read("/etc/os-release") or b""),
+            interpreter=interpreter(files),
+            glibc=glibc[1] if glibc else "",
+        )
+
+
+def _code_name(release: bytes) -> str:
+    """The release's code name (os-release(5)), "" where it says none."""
+    for line in release.decode(errors="replace").splitlines():
+        key, _, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            name = value.strip().strip("\"'")
+            return name if _SUITE.fullmatch(name) else ""
+    return ""

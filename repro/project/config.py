@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from repro.errors import UsageError
 from repro.locks.names import index_alias, relative_path, shown
+from repro.locks.reference import require_reference
 from repro.models.project import (
     Analysis,
     AptRequest,
@@ -30,7 +31,8 @@ TOP = (
     "name", "vendor", "environment", "analysis", "metrics", "tables", "apt", "indexes",
 )  # fmt: skip
 ENVIRONMENT = (
-    "suite", "python", "conda", "pip", "extras", "groups", "apt", "resolver", "conda-resolver",
+    "suite", "image", "python", "conda", "pip", "extras", "groups", "apt", "resolver",
+    "conda-resolver",
     "system-site-packages", "allow-overlap",
 )  # fmt: skip
 ANALYSIS = (
@@ -41,8 +43,6 @@ APT = ("mirror", "snapshot")
 """The keys of each table; docs/reference/repro-toml.md explains every one (a test compares)."""
 
 _LATER_ENVIRONMENT = {
-    "image": "this release bootstraps its base from a suite: suite = "
-    '"bookworm"; base images come in a later release',
     "as-of": "this release locks the indexes as they are now; as-of comes in a later release",
     "suites": "this release locks one suite: suite = …",
 }
@@ -66,6 +66,7 @@ class Settings:
     """Prefix of keys in messages: "" or "tool.repro."."""
     name: str | None = None
     suite: str | None = None
+    image: str | None = None
     python: str | None = None
     conda: str | None = None
     pip: tuple[str, ...] | None = None
@@ -104,6 +105,7 @@ def parse_settings(
         key="".join(f"{part}." for part in path),
         name=top.text("name"),
         suite=environment.text("suite"),
+        image=_image(environment),
         python=environment.text("python", 'quote it: python = "3.11"'),
         conda=_one_input_path(environment, "conda"),
         pip=_input_paths(environment, "pip"),
@@ -131,9 +133,14 @@ def _environment_keys(table: Table) -> None:
     if "suite" in table.values and "image" in table.values:
         raise UsageError(
             f"{table.where('image')}: suite is given too: a base is one or the other",
-            hint="remove image: this release bootstraps its base from a suite",
+            hint="remove suite to stand on that image, or image to bootstrap the suite",
         )
     table.only(*ENVIRONMENT, later=_LATER_ENVIRONMENT)
+
+
+def _image(table: Table) -> str | None:
+    text = table.text("image", 'write the name of an image: image = "python:3.12-slim"')
+    return require_reference(text, table.where("image")) if text is not None else None
 
 
 def _input_path(text: str, where: str) -> str:

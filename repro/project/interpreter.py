@@ -54,6 +54,23 @@ def parse_python_version(text: str, where: str) -> Asked | None:
     return Asked(value=found["minor"] + (found["patch"] or ""), where=where)
 
 
+def of_image(python: Asked | None) -> Interpreter:
+    """Return what is asked of an image's own Python: no suite; no version where none is asked for.
+
+    Raises UsageError for anything but `major.minor[.patch]`.
+    """
+    if python is None:
+        return Interpreter(suite="", python="")
+    found = _VERSION.fullmatch(python.value)
+    if found is None:
+        raise UsageError(
+            f"{python.where}: {shown(python.value)} is not a version of Python",
+            hint='write "3.12", or leave it to the image',
+        )
+    note = f"{python.where} asks for {python.value}: the image decides the patch release"
+    return Interpreter(suite="", python=found["minor"], notes=(note,) if found["patch"] else ())
+
+
 def choose(python: Asked | None, suite: Asked | None, requires: Asked | None = None) -> Interpreter:
     """Choose suite and Python from what is given; `requires` is a `requires-python` (PEP 440).
 

@@ -14,7 +14,7 @@ from repro.models.project import VENDOR, AptRequest, Environment, Project, Sourc
 from repro.project import detect, source, toml
 from repro.project.config import FILE, Settings, parse_settings, refuse_data_overlap
 from repro.project.environment_yml import EnvironmentFile, read_environment
-from repro.project.interpreter import Asked, Interpreter, choose, choose_suite
+from repro.project.interpreter import Asked, Interpreter, choose, choose_suite, of_image
 from repro.project.judging import output_path
 from repro.project.match_spec import spec_name
 from repro.project.pip_inputs import Collected, PipInputs, collect_requirements
@@ -143,6 +143,7 @@ def _environment(
     interpreter = _interpreter(root, settings, pyproject, conda)
     environment = Environment(
         suite=interpreter.suite,
+        image=settings.image or "",
         python=interpreter.python,
         conda=conda.conda if conda is not None else None,
         conda_resolver=settings.conda_resolver,
@@ -156,15 +157,25 @@ def _environment(
     notes = [*collected.notes, *(conda.notes if conda is not None else ()), *interpreter.notes]
     if not environment.system_site_packages:
         names = [item.name for item in apt if item.name.startswith("python3-")]
-        notes += [_unseen(apt_source, name, conda=not environment.python) for name in names]
+        notes += [
+            _unseen(
+                apt_source, name, conda=environment.conda is not None and not environment.python
+            )
+            for name in names
+        ]
     return environment, tuple(notes)
 
 
 def _interpreter(
     root: Path, settings: Settings, pyproject: Pyproject | None, conda: EnvironmentFile | None
 ) -> Interpreter:
-    """Choose suite and Python; conda's packages decide the Python unless another is asked for."""
+    """Choose suite and Python; conda's packages decide the Python unless another is asked for.
+
+    An image has its own.
+    """
     python, suite = _asked(settings, "python"), _asked(settings, "suite")
+    if settings.image is not None:
+        return of_image(python)
     if conda is None or conda.conda is None:
         return choose(python or detect.find_python(root), suite, _requires(pyproject))
     if python is None:

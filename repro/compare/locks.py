@@ -20,6 +20,7 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
     changes = [
         *_compare("apt", _debs(old, several), _debs(new, several)),
         *_compare("base", _base(old), _base(new)),
+        *_compare("conda", _conda(old), _conda(new)),
         *_compare("pip", _pip(old), _pip(new)),
         *_compare("python", _python(old), _python(new)),
     ]
@@ -62,6 +63,13 @@ def _several(*locks: Lock) -> frozenset[str]:
     )
 
 
+def _conda(lock: Lock) -> dict[str, _Content]:
+    return {
+        package.name: (f"{package.version} {package.build}", package.sha256)
+        for package in lock.conda
+    }
+
+
 def _pip(lock: Lock) -> dict[str, _Content]:
     return {artifact.name: (artifact.version, _pip_content(artifact)) for artifact in lock.pip}
 
@@ -73,9 +81,12 @@ def _pip_content(artifact: PipArtifact) -> str:
 
 
 def _base(lock: Lock) -> dict[str, _Content]:
-    return {"platform": (lock.seal.platform, ""), "suite": (lock.seal.suite, "")}
+    found = {"platform": (lock.seal.platform, "")}
+    if lock.seal.base is not None:
+        return found | {"image": (lock.seal.base.reference, lock.seal.base.id)}
+    return found | {"suite": (lock.seal.suite, "")}
 
 
 def _python(lock: Lock) -> dict[str, _Content]:
     shared = "yes" if lock.seal.system_site_packages else "no"
-    return {"python": (lock.seal.python, ""), "system-site-packages": (shared, "")}
+    return {"python": (lock.seal.python or "none", ""), "system-site-packages": (shared, "")}

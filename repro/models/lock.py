@@ -184,6 +184,12 @@ class Lock:
     conda: tuple[CondaPackage, ...] = ()
 
     @property
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """(ecosystem, how many packages of it are locked); conda's only where there are any."""
+        conda = (("conda", len(self.conda)),) if self.conda else ()
+        return (("apt", len(self.debs)), *conda, ("pip", len(self.pip)))
+
+    @property
     def interpreter(self) -> Interpreter | None:
         """The Python that the analysis is run with; None for an environment without one."""
         version = self.seal.python

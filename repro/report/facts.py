@@ -47,6 +47,11 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:SHORT]
 
 
+def how_many(packages: Iterable[tuple[str, int]]) -> str:
+    """Say how many packages there are of each ecosystem: `90 apt, 7 pip`."""
+    return ", ".join(f"{number} {ecosystem}" for ecosystem, number in packages)
+
+
 def json_scalar(value: Scalar) -> Scalar:
     """Return a metric's value as JSON has it: NaN and the infinities become their names."""
     if isinstance(value, float) and not math.isfinite(value):

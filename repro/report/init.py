@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repro.report import accept, build, run, snapshot
-from repro.report.facts import facts, short
+from repro.report.facts import facts, how_many, short
 from repro.report.run import metrics
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def render(result: InitResult) -> RenderableType:
     rows = [_config(result)]
     if result.snapshot:
         lock = result.snapshot.lock
-        rows.append(("packages", f"{len(lock.debs)} apt, {len(lock.pip)} pip"))
+        rows.append(("packages", how_many(lock.counts)))
     if result.build:
         rows.append(("image", short(result.build.image.id)))
     if result.run:

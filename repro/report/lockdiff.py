@@ -11,7 +11,7 @@ from repro.report.text import Cell, Column, Report, counted, grid, line, safe
 if TYPE_CHECKING:
     from rich.text import Text
 
-_ORDER = ("base", "python", "pip", "apt")
+_ORDER = ("base", "python", "conda", "pip", "apt")
 
 
 def render(diff: LockDiff) -> Report:

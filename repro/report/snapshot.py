@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repro.report import lockdiff
-from repro.report.facts import facts, short
+from repro.report.facts import facts, how_many, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from repro.models.lock import Lock
     from repro.models.outcome import SnapshotResult
 
 
@@ -20,14 +21,24 @@ def render(result: SnapshotResult) -> RenderableType:
     lock = result.lock
     rows = [
         ("lock", f"{result.folder} ({short(lock.key)}), {_what_happened(result)}"),
-        ("packages", f"{len(lock.debs)} apt, {len(lock.pip)} pip"),
-        ("base", f"Debian {lock.seal.suite}, Python {lock.seal.python}"),
+        ("packages", how_many(lock.counts)),
+        ("base", base(lock)),
         *(("note", note) for note in result.notes),
     ]
     parts: list[RenderableType] = [facts(rows)]
     if result.diff is not None and result.diff.changes:
         parts += ["", lockdiff.render(result.diff)]
     return Group(*parts)
+
+
+def base(lock: Lock) -> str:
+    """Say what the packages stand on, in a few words."""
+    image, python = lock.seal.base, lock.seal.python
+    what = f"Debian {lock.seal.suite}"
+    if image is not None:
+        what = f"{image.reference} ({short(image.digest)})"
+    day = f", as of {lock.seal.as_of}" if lock.seal.as_of else ""
+    return f"{what}, {f'Python {python}' if python else 'no Python'}{day}"
 
 
 def _what_happened(result: SnapshotResult) -> str:
@@ -45,9 +56,11 @@ def data(result: SnapshotResult) -> dict[str, object]:
         "environment_key": lock.key,
         "folder": result.folder,
         "written": result.written,
-        "suite": lock.seal.suite,
-        "python": lock.seal.python,
-        "packages": {"apt": len(lock.debs), "pip": len(lock.pip)},
+        "suite": lock.seal.suite or None,
+        "image": image.reference if (image := lock.seal.base) is not None else None,
+        "as_of": lock.seal.as_of or None,
+        "python": lock.seal.python or None,
+        "packages": dict(lock.counts),
         "changes": lockdiff.data(result.diff) if result.diff is not None else None,
         "notes": list(result.notes),
     }

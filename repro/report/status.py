@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repro.errors import LockError
-from repro.report.facts import facts, short
+from repro.report.facts import facts, how_many, short
 from repro.report.text import counted
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def exit_code(status: Status) -> int:
 
 def render(status: Status) -> RenderableType:
     """Lay it out for a person."""
-    packages = ", ".join(f"{number} {ecosystem}" for ecosystem, number in status.packages)
+    packages = how_many(status.packages)
     return facts(
         (
             ("project", status.project),

@@ -10,6 +10,7 @@ from functools import cache
 
 from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.base import LayerRecipe
+from repro.ecosystems.conda import layer as conda_layer
 from repro.ecosystems.pip import layers as pip_layers
 from repro.ecosystems.pip.builder import Builder
 from repro.errors import LockError, NetworkError
@@ -73,7 +74,15 @@ def below_pip(lock: Lock, tools: Tools) -> tuple[LayerRecipe, ...]:
         store=tools.store,
         progress=tools.progress,
     )
-    return (base,)
+    if not lock.conda:
+        return (base,)
+    conda = conda_layer.recipe(
+        lock.conda,
+        store=tools.store,
+        progress=tools.progress,
+        allow_overlap=lock.seal.allow_overlap,
+    )
+    return base, conda
 
 
 def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe, ...]:

@@ -6,7 +6,7 @@ from repro.locks import seal as seals
 from repro.models.baseline import Baseline
 from repro.models.execution import Run
 from repro.models.image import ImageRecord
-from repro.models.lock import Lock, LockState
+from repro.models.lock import LockState
 from repro.models.outcome import Status
 from repro.models.project import Project
 from repro.store.artifacts import Store
@@ -33,7 +33,7 @@ def status(project: Project, store: Store) -> Status:
         project=project.name,
         environment_key=lock.key if lock else None,
         lock=state,
-        packages=_packages(lock),
+        packages=lock.counts if lock else (),
         image_id=record.image_id if record else None,
         image_built=record is not None and _layers_present(record, store),
         baseline=baseline,
@@ -42,10 +42,6 @@ def status(project: Project, store: Store) -> Status:
         last_run_succeeded=bool(recorded and recorded.execution.succeeded),
         next_step=_next_step(project, state, record, baseline, recorded),
     )
-
-
-def _packages(lock: Lock | None) -> tuple[tuple[str, int], ...]:
-    return (("apt", len(lock.debs)), ("pip", len(lock.pip))) if lock else ()
 
 
 def _layers_present(record: ImageRecord, store: Store) -> bool:

@@ -114,7 +114,8 @@ def test_the_target_decides_not_the_host(server: Server, tmp_path: Path) -> None
         python="3.13",
         pip=(RequirementSet(path="requirements.in", lines=("app",)),),
     )
-    found = lock(server, tmp_path, "app", environment=environment, glibc="2.41")
+    newer = Interpreter.of_debian("3.13")
+    found = lock(server, tmp_path, "app", environment=environment, interpreter=newer, glibc="2.41")
     assert found.artifacts[1].filename == "lib-2.0-py3-none-any.whl"
 
 

@@ -14,6 +14,7 @@ from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label, want
 from repro.ecosystems.pip.indexes import DEFAULT, effective
 from repro.ecosystems.pip.pages import Catalogue, ListedFile, is_absent
+from repro.ecosystems.pip.provided import Provided, among, without
 from repro.ecosystems.pip.request import (
     Package,
     PipRequest,
@@ -36,9 +37,15 @@ _NOT_FOUND = re.compile(r"([A-Za-z0-9._-]+) was not found in the package registr
 
 
 def resolve(
-    request: PipRequest, *, store: Store, fetcher: Fetcher, http: Http, builder: Builder
+    request: PipRequest,
+    *,
+    store: Store,
+    fetcher: Fetcher,
+    http: Http,
+    builder: Builder,
+    provided: Sequence[Provided] = (),
 ) -> PipResolution:
-    """Choose one file for every package that the requirements need.
+    """Choose one file for every package that the requirements need, and that is not `provided`.
 
     uv resolves on the host, with wheels alone: a version without a wheel is taken only where no
     version with one fits. Where that leaves nothing, uv resolves inside the image, where builds
@@ -46,6 +53,8 @@ def resolve(
     asks for it. Raises UsageError naming the input files when nothing fits, NetworkError when
     an index cannot be read, LockError when a source distribution does not build.
     """
+    if provided:
+        request = among(request, provided)
     if not any(one.lines for one in request.environment.pip if not one.constraint):
         return PipResolution(artifacts=(), provenance=())
     resolver = _Resolver(
@@ -57,7 +66,7 @@ def resolve(
         builder=builder,
     )
     packages, name, version = resolver.packages()
-    artifacts = resolver.artifacts(packages)
+    artifacts = resolver.artifacts(without(packages, provided))
     return PipResolution(artifacts=artifacts, provenance=_provenance(name, version))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.errors import LockError
 from repro.files import (
     CHUNK,
     digest_file,
@@ -62,36 +64,34 @@ class Vendored:
                 return path
         return None
 
-    def add(self, item: Wanted, store: Store) -> Path:
-        """Have an artifact of the store in the folder, as a hard link where that is possible.
+    def add(self, items: Iterable[Wanted], store: Store) -> Iterator[tuple[Wanted, Path]]:
+        """Have artifacts of the store in the folder, as hard links where that is possible.
 
-        Raises LockError for an object that is not there or damaged, LocalError when the disk is
-        full: the folder is as it was then.
+        Yields each when it is there, durably. Raises LockError for an object that is not in the
+        store or is damaged, LocalError when the disk is full: what was yielded stays.
         """
-        source = store.checked(item.sha256, label=item.label)
-        target = places(self.root, item)[0]
-        make_folder(target.parent)
-        with local_errors(target):
-            if not self._linked(source, target):
-                require_room(self.root, source.stat().st_size)
-                with (
-                    replacing(target, 0o444, staging=self.staging) as new,
-                    open_regular(source) as old,
-                ):
-                    while chunk := old.read(CHUNK):
-                        new.write(chunk)
-        return target
+        with scratch(self.staging or self.root) as folder:
+            for item in items:
+                if not store.has(item.sha256, item.size, label=item.label):
+                    raise store.absent(item.sha256, label=item.label)
+                source, target = store.path(item.sha256), places(self.root, item)[0]
+                make_folder(target.parent)
+                with local_errors(target):
+                    if _linked(source, folder / item.sha256, target):
+                        sync_folder(target.parent)
+                    else:
+                        self._copy(item, source, target)
+                yield item, target
 
-    def _linked(self, source: Path, target: Path) -> bool:
-        """Put a second name of `source` at `target`, whatever is there; say whether it could."""
-        with scratch(self.root) as folder:
-            try:
-                (folder / "new").hardlink_to(source)
-            except OSError:  # another file system, or one without links, or they are forbidden
-                return False
-            (folder / "new").replace(target)
-        sync_folder(target.parent)
-        return True
+    def _copy(self, item: Wanted, source: Path, target: Path) -> None:
+        require_room(self.root, source.stat().st_size)
+        digest = hashlib.sha256()
+        with replacing(target, 0o444, staging=self.staging) as new, open_regular(source) as old:
+            while chunk := old.read(CHUNK):
+                digest.update(chunk)
+                new.write(chunk)
+            if digest.hexdigest() != item.sha256:
+                raise LockError(f"{source}: changed while it was copied", hint="run it again")
 
     def obsolete(self, wanted: Iterable[Wanted]) -> tuple[Path, ...]:
         """Return the objects that none of these is, sorted. What others put there is not one."""
@@ -120,7 +120,10 @@ class Vendored:
                     path.parent.rmdir()
 
     def write_manifest(self, items: Iterable[tuple[Wanted, Path]]) -> None:
-        """Write the manifest of these, as `sha256sum` reads it: the same items, the same bytes."""
+        """Write the manifest of these, as `sha256sum` reads it: the same items, the same bytes.
+
+        It is also what tells a project that this is a vendored folder.
+        """
         lines = sorted(
             f"# {item.label}: {item.filename}\n"
             f"{item.sha256}  {path.relative_to(self.root).as_posix()}\n"
@@ -130,6 +133,16 @@ class Vendored:
         path = self.root / MANIFEST
         if plain_file(path) is None or path.read_bytes() != data:
             write_atomic(path, data, staging=self.staging)
+
+
+def _linked(source: Path, name: Path, target: Path) -> bool:
+    """Put a second name of `source` at `target`, by way of `name`; say whether that could be."""
+    try:
+        name.hardlink_to(source)
+        name.replace(target)
+    except OSError:  # another file system, or one without links, or they are forbidden
+        return False
+    return True
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -21,7 +21,7 @@ from repro.workflows.lockfiles import fresh_lock, read_lock
 from repro.workflows.state import fresh_turn, staging
 from repro.workflows.tools import Tools
 
-LARGE = 50 << 20
+LARGE = 25 << 20
 """Bytes that git alone should not keep."""
 
 
@@ -40,7 +40,7 @@ def vendor(project: Project, tools: Tools, options: VendorOptions) -> VendorResu
     no source has: what did arrive stays.
     """
     fresh_lock(project)
-    folder = _folder(project, options.folder)
+    folder = destination(project, options.folder)
     with fresh_turn(project, tools) as lock:
         made = Vendored(root=folder, staging=staging(project))
         wanted: dict[str, Wanted] = {}
@@ -67,8 +67,8 @@ def vendor(project: Project, tools: Tools, options: VendorOptions) -> VendorResu
     )
 
 
-def _folder(project: Project, asked: Path | None) -> Path:
-    """Where to write: never the project's own folder or what else it is made of."""
+def destination(project: Project, asked: Path | None) -> Path:
+    """Return where to write. Raises UsageError for what the project itself is made of."""
     configured = project.vendor_folder
     folder = (asked.absolute() if asked is not None else configured) or project.root / VENDOR
     top = Path(os.path.realpath(folder))
@@ -123,11 +123,13 @@ def _fill(
 
         there = list(pool.map(find, new))
     missing = [item for item, path in zip(new, there, strict=True) if path is None]
-    _have(project, lock, tools, missing)
     placed |= {item.sha256: path for item, path in zip(new, there, strict=True) if path}
+    if not placed:  # from now on it is a vendored folder, whatever stops this
+        made.write_manifest(())
+    _have(project, lock, tools, missing)
     with tools.progress.task("vendoring", len(missing)) as task:
-        for item in missing:
-            placed[item.sha256] = made.add(item, tools.store)
+        for item, path in made.add(missing, tools.store):
+            placed[item.sha256] = path
             task.advance()
     return len(missing)
 

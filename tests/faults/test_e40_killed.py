@@ -5,6 +5,9 @@ After each kill nothing is torn, and the same command succeeds and leaves nothin
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -113,6 +116,34 @@ def test_run(three: Three) -> None:
     assert len(calls) > 5
     assert missed(calls, loop(three, words, fresh, EVERYWHERE)) == set()
     assert (three.folder / "out/more.txt").read_text() == "more"
+
+
+def test_vendor(tiny: Cli) -> None:
+    """Killed at a sample of its renames, of which each puts an artifact into the folder."""
+    require_strace()
+    folder = tiny.folder / "vendor"
+
+    def command() -> Command:
+        shutil.rmtree(folder, ignore_errors=True)
+        return struck_command(tiny, "vendor")
+
+    kills = 0
+    for struck in strikes(command, "rename", KILL, every=90):
+        if struck.call is None:
+            assert struck.code == 0, struck
+            continue
+        kills += 1
+        assert all(
+            path.name == hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.glob("sha256/*/*")
+        )
+        again = tiny("vendor", "--json")
+        assert again.code == 0, (struck, again)
+        assert again.json()["obsolete"] == []
+        checked = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+        subprocess.run(checked, cwd=folder, check=True)
+        assert temporary(tiny.folder) == []
+    assert kills >= 1
 
 
 def test_build(three: Three) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -146,6 +147,24 @@ def test_a_disk_that_fills_up_while_it_fetches(world: World) -> None:
         assert torn_objects(world.cli.cache) == []
         assert temporary(world.cli.cache) == []
     assert tree_digest(world.cli.folder) == before
+
+
+def test_a_vendored_folder_on_a_disk_of_a_megabyte(tiny: Cli, tmp_path: Path) -> None:
+    """What did fit is whole; where there is more room, the rest comes in addition."""
+    away = tmp_path / "away"
+    before = tree_digest(tiny.folder)
+    with small_disk(away, "1m"):
+        answer = tiny("vendor", str(away))
+        assert_refused(answer, 7, str(away), "bytes are needed there")
+        objects = [path for path in away.glob("sha256/*/*") if path.is_file()]
+        assert all(path.name == hashlib.sha256(path.read_bytes()).hexdigest() for path in objects)
+        assert temporary(away) == temporary(tiny.folder) == []
+        assert tree_digest(tiny.folder) == before
+        subprocess.run(["mount", "-o", "remount,size=300m", str(away)], check=True)
+        answer = tiny("vendor", str(away), "--json")
+        assert answer.json()["added"] == answer.json()["files"] - len(objects)
+        checked = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+        subprocess.run(checked, cwd=away, check=True)
 
 
 @pytest.mark.parametrize("words", [("run",), ("verify",), ("accept", "--reason", "x")])

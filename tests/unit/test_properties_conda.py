@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.errors import UsageError
+from repro.errors import LockError, UsageError
+from repro.locks import conda
 from repro.project import source
 from repro.project.environment_yml import EnvironmentFile, parse_environment
 from tests.mutations import CORPUS, damaged
+from tests.unit.test_locks_conda import DEV, OURS, PIP, THEIRS
 from tests.unit.test_project_environment_yml import SPECS, WHOLE
 from tests.unit.test_properties_readers import Reader, check
 
@@ -53,6 +55,21 @@ READERS = {
         samples=(WHOLE.encode(), EVERY_SPEC.encode()),
         read=_environment,
         render=_environment_text,
+    ),
+    "conda-lock.yml": Reader(
+        file="conda-lock.yml",
+        leaf=LockError,
+        samples=(conda.render(OURS).encode(), THEIRS.read_bytes()),
+        read=lambda data: conda.parse(data.decode(errors="replace"), where="conda-lock.yml"),
+        render=lambda found: conda.render(found).encode(),
+    ),
+    "foreign/conda-lock.yml": Reader(
+        file="conda-lock.yml",
+        leaf=LockError,
+        samples=((THEIRS.read_text() + PIP + DEV).encode(),),
+        read=lambda data: conda.parse(
+            data.decode(errors="replace"), where="conda-lock.yml", foreign=True
+        ),
     ),
 }
 

@@ -26,7 +26,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from repro.models.lock import CondaPackage
 from tests import conda_packages
 from tests.conda_packages import PYTHON, PYTHON_TAG, Described, from_wheel, pack
 from tests.faults.server import Reply, Server, serving
@@ -79,9 +80,9 @@ class CondaChannel:
         return f"{self.server.address}/channel"
 
     def file(self, name: str) -> Path:
-        """An archive on disk, by its file name."""
-        [found] = self.folder.glob(f"*/{name}")
-        return found
+        """An archive on disk, by its file name; of this machine where others have one too."""
+        places = [self.folder / part / name for part in ("linux-64", "noarch", "linux-aarch64")]
+        return next(place for place in places if place.is_file())
 
     def path(self, name: str) -> str:
         """The path on the server of an archive."""
@@ -92,6 +93,26 @@ class CondaChannel:
         index = json.loads((self.file(name).parent / "repodata.json").read_text())
         found: dict[str, Any] = {**index["packages"], **index["packages.conda"]}[name]
         return found
+
+    def locked(self, *names: str) -> tuple[CondaPackage, ...]:
+        """What a lock says of these archives, by their file names."""
+        return tuple(locked_package(self.address, name, self.record(name)) for name in names)
+
+
+def locked_package(channel: str, filename: str, record: Mapping[str, Any]) -> CondaPackage:
+    """What a lock says of an archive that an index has this record of."""
+    return CondaPackage(
+        name=record["name"],
+        version=record["version"],
+        build=record["build"],
+        subdir=record["subdir"],
+        channel=channel,
+        filename=filename,
+        sha256=record["sha256"],
+        md5=record.get("md5", ""),
+        size=record.get("size", 0),
+        depends=tuple(record.get("depends", ())),
+    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from repro.download import Http
 from repro.ecosystems.apt import fetch as apt_fetch
+from repro.ecosystems.conda import fetch as conda_fetch
 from repro.ecosystems.pip import fetch as pip_fetch
 from repro.models.lock import Lock
 from repro.models.project import Sources
@@ -24,6 +25,7 @@ class Artifacts:
     """
 
     apt: tuple[Wanted, ...]
+    conda: tuple[Wanted, ...]
     pip: tuple[Wanted, ...]
     built: tuple[Wanted, ...]
     kept: tuple[Wanted, ...]
@@ -31,6 +33,7 @@ class Artifacts:
     def fetched(self) -> Iterator[tuple[str, tuple[Wanted, ...]]]:
         """Yield (what one of them is, all of that kind): what may be had from a network."""
         yield "apt package", self.apt
+        yield "conda package", self.conda
         yield "pip package", self.pip
 
     def needed(self) -> tuple[Wanted, ...]:
@@ -44,6 +47,7 @@ def wanted_of(lock: Lock, sources: Sources, http: Http) -> Artifacts:
     once = {item.build.sha256 for item in lock.pip if item.build and not item.build.reproducible}
     return Artifacts(
         apt=apt_fetch.wanted(lock.debs, sources, lock.seal, http),
+        conda=conda_fetch.wanted(lock.conda, http),
         pip=pip_fetch.wanted(lock.pip, sources, http),
         built=built,
         kept=tuple(one for one in built if one.sha256 in once),

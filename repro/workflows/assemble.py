@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -94,7 +94,25 @@ def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe
         target=pip_layers.LayerTarget.of(lock),
         store=store,
         builder=builder,
+        occupied=_occupied(lock, store),
     )
+
+
+def _occupied(lock: Lock, store: Store) -> pip_layers.Occupied | None:
+    """What conda has put into the prefix that pip's packages join; None: they have their own."""
+    if lock.interpreter is None or not lock.interpreter.conda:
+        return None
+    key = conda_layer.key(lock.conda, lock.seal.allow_overlap)
+
+    def owners() -> Mapping[str, str]:
+        from repro.ecosystems.conda import overlap
+
+        layer = store.layer(key)
+        if layer is None:
+            raise LockError(f"the layer {conda_layer.NAME} vanished from {store.root}")
+        return overlap.owners(layer, store)
+
+    return pip_layers.Occupied(key=key, owners=owners)
 
 
 def environment_below_pip(project: Project, lock: Lock, tools: Tools) -> Image:
@@ -147,8 +165,11 @@ def _fetch(
 
     fetcher = tools.fetcher(project.vendor_folder)
     wanted = wanted_of(lock, project.sources, tools.http)
-    if any(recipe in below for recipe in missing):
+    lost = {recipe.name for recipe in missing if recipe in below}
+    if lost - {conda_layer.NAME}:
         fetcher.fetch(wanted.apt, what="apt package")
+    if conda_layer.NAME in lost:
+        fetcher.fetch(wanted.conda, what="conda package")
     if any(recipe not in below for recipe in missing):
         fetcher.take(wanted.built)
         fetcher.fetch(wanted.kept, what="built wheel")

@@ -70,10 +70,20 @@ def inspect(path: Path, filename: str, where: str) -> Contents:
     than below the prefix, is no file, folder or link, is there twice, or is not what
     `info/paths.json` says of it.
     """
+    return _collected(path, filename, where, whole=True).contents()
+
+
+def listing(path: Path, filename: str, where: str) -> tuple[str, ...]:
+    """Return the paths that an archive lists, without looking at its files. Raises LockError."""
+    collected = _collected(path, filename, where, whole=False)
+    return tuple(item.path for item in parse(collected.info, where).paths)
+
+
+def _collected(path: Path, filename: str, where: str, *, whole: bool) -> _Collected:
     collected = _Collected(where)
     try:
         if filename.endswith(".conda"):
-            _collect_zip(collected, path, filename)
+            _collect_zip(collected, path, filename, whole=whole)
         elif filename.endswith(".tar.bz2"):
             with bz2.open(path) as stream:
                 collected.add(cast("Readable", stream), path.stat().st_size, lambda _: True)
@@ -83,10 +93,10 @@ def inspect(path: Path, filename: str, where: str) -> Contents:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of what unpacks
         raise LockError(f"{where}: is damaged: {names.said(error)}", hint=HINT) from error
-    return collected.contents()
+    return collected
 
 
-def _collect_zip(collected: _Collected, path: Path, filename: str) -> None:
+def _collect_zip(collected: _Collected, path: Path, filename: str, *, whole: bool) -> None:
     stem = filename.removesuffix(".conda")
     where = collected.where
     with opened_zip(path, where) as archive:
@@ -94,10 +104,7 @@ def _collect_zip(collected: _Collected, path: Path, filename: str) -> None:
         version = found.pop("metadata.json", None)
         if version is None or version.file_size > MOST_WHOLE:
             raise LockError(f"{where}: has no metadata.json", hint=HINT)
-        if loaded(archive.read(version), f"{where}: metadata.json") != {
-            "conda_pkg_format_version": 2
-        }:
-            raise LockError(f"{where}: metadata.json does not say format 2", hint=HINT)
+        _check_format(archive.read(version), where)
         for part, belongs in (
             (f"info-{stem}.tar.zst", _is_info),
             (f"pkg-{stem}.tar.zst", lambda name: not _is_info(name)),
@@ -107,10 +114,18 @@ def _collect_zip(collected: _Collected, path: Path, filename: str) -> None:
                 raise LockError(f"{where}: has no {names.shown(part)}", hint=HINT)
             if info.compress_type != zipfile.ZIP_STORED:
                 raise LockError(f"{where}: {names.shown(part)} is compressed twice", hint=HINT)
+            if not whole and belongs is not _is_info:
+                continue
             with archive.open(info) as packed, _unpacked(cast("BinaryIO", packed)) as stream:
                 collected.add(stream, info.file_size, belongs)
         if found:
             raise LockError(f"{where}: holds {names.shown(min(found))} too", hint=HINT)
+
+
+def _check_format(data: bytes, where: str) -> None:
+    said = loaded(data, f"{where}: metadata.json")
+    if not isinstance(said, dict) or said.get("conda_pkg_format_version") != 2:
+        raise LockError(f"{where}: metadata.json does not say format 2", hint=HINT)
 
 
 def _is_info(name: str) -> bool:

@@ -14,6 +14,9 @@ from repro.models.lock import CondaPackage
 from repro.progress import Progress
 from repro.store.artifacts import Store
 
+NAME = "conda"
+"""What the layer is called."""
+
 
 def recipe(
     packages: Iterable[CondaPackage],
@@ -39,7 +42,7 @@ def recipe(
                 file, installed(chosen, store=store, folder=folder, allow_overlap=allow_overlap)
             )
 
-    return LayerRecipe(name="conda", key=key(chosen, allow_overlap), write=write)
+    return LayerRecipe(name=NAME, key=key(chosen, allow_overlap), write=write)
 
 
 def key(packages: Iterable[CondaPackage], allow_overlap: Sequence[str] = ()) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-PREFIX = "/opt/conda"
+from repro.models.lock import CONDA_PREFIX
+
+PREFIX = CONDA_PREFIX
 
 META = "conda-meta"
 """The folder of the prefix in which conda keeps its records."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
@@ -75,15 +75,31 @@ def _made_of(lock: Lock, interpreter: Interpreter) -> list[str]:
     return sorted(deb.sha256 for deb in lock.debs if parts.fullmatch(deb.name))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occupied:
+    """What lies in the prefix before pip's packages: `key` identifies it.
+
+    `owners` returns {path without a slash before: package and version}.
+    """
+
+    key: str
+    owners: Callable[[], Mapping[str, str]]
+
+
 def recipes(
-    artifacts: Sequence[PipArtifact], *, target: LayerTarget, store: Store, builder: Builder
+    artifacts: Sequence[PipArtifact],
+    *,
+    target: LayerTarget,
+    store: Store,
+    builder: Builder,
+    occupied: Occupied | None = None,
 ) -> tuple[LayerRecipe, ...]:
     """Return the layers of these artifacts: large wheels first, one each, then all the others.
 
     `builder` runs the base layers. Writing a layer needs the artifacts in the store, and raises
-    LockError where two wheels write one path differently; several may be written at once. The
-    last layer's key covers every wheel, so that a clash is noticed even where all other layers
-    were built before.
+    LockError where two wheels write one path differently, or one over a file of what is
+    `occupied`; several may be written at once. The last layer's key covers every wheel and that,
+    so that a clash is noticed even where all other layers were built before.
     """
     layout = of(target.interpreter)
     build = _Build(
@@ -92,6 +108,7 @@ def recipes(
         target=target,
         store=store,
         builder=builder,
+        occupied=occupied,
     )
     large = sorted(
         (item for item in artifacts if item.build is None and item.size > LARGE),
@@ -140,6 +157,7 @@ class _Build:
     target: LayerTarget
     store: Store
     builder: Builder
+    occupied: Occupied | None
     ready: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     writers: list[_Writer] = field(default_factory=list)
@@ -168,6 +186,7 @@ class _Build:
             sorted(target.allow_overlap),
             group,
             [[w.name, w.sha256] for w in self.wheels if whole or w.name in group],
+            *([self.occupied.key] if whole and self.occupied is not None else []),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -225,6 +244,8 @@ class _Build:
             store=self.store,
         )
         self.whole = {wheel.name: plan(wheel, self.layout) for wheel in self.wheels}
+        if self.occupied is not None:
+            require_free(self.whole.values(), self.wheels, self.occupied.owners())
         self.plans = without_overlap(
             [(wheel, self.whole[wheel.name]) for wheel in self.wheels],
             reserved=frozenset(e.path for e in self._skeleton() if e.kind != "dir"),
@@ -250,6 +271,32 @@ class _Build:
             store=self.store,
             builder=self.builder,
         )
+
+
+def require_free(
+    plans: Iterable[tuple[Planned, ...]], wheels: Iterable[Wheel], owners: Mapping[str, str]
+) -> None:
+    """Raise LockError for a wheel that writes over a conda file, or where conda has a folder.
+
+    The message names both packages and the path.
+    """
+    folders: dict[str, str] = {}
+    for path, package in owners.items():
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders[parent] = package
+            parent = parent.rpartition("/")[0]
+    for wheel, planned in zip(wheels, plans, strict=True):
+        for item in planned:
+            parts = item.path.split("/")
+            above = ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
+            found = [folders.get(item.path), *(owners.get(path) for path in above)]
+            if (other := next(filter(None, found), None)) is not None:
+                raise LockError(
+                    f"{wheel.label}: writes /{item.path}, which conda {other} has already",
+                    hint=f"leave {wheel.name} to one of them: drop it from pip's requirements, or "
+                    "its like from environment.yml",
+                )
 
 
 def without_overlap(

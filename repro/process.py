@@ -109,6 +109,7 @@ def run(
     text: bytes | None = None,
     timeout: float | None = None,
     stdout: int | None = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
 ) -> Done:
     """Run a child to its end and return it; the caller checks `code`.
 
@@ -116,7 +117,7 @@ def run(
     EngineError when it cannot be started or takes longer than `timeout` seconds.
     """
     stdin = subprocess.DEVNULL if text is None else subprocess.PIPE
-    with started(argv, env=env, cwd=cwd, stdin=stdin, stdout=stdout) as child:
+    with started(argv, env=env, cwd=cwd, stdin=stdin, stdout=stdout, pass_fds=pass_fds) as child:
         try:
             out, err = child.communicate(text, timeout=timeout)
         except subprocess.TimeoutExpired as error:

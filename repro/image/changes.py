@@ -36,14 +36,16 @@ def write_changes(
     LockError as `write_layer` does.
     """
     final = collected(after)
+    for path in tuple(final):
+        for parent in _parents(path):
+            final.setdefault(parent, Entry(path=parent, mode=0o755, kind="dir"))
     kept = rerooted(
         final, keep=lambda entry: _is_change(entry, before.entries.get(entry.path), touched)
     )
     gone = _gone(before, final)
     for path in (*kept, *gone):
         for parent in _parents(path):
-            if parent not in kept and parent in final:
-                kept[parent] = final[parent]
+            kept.setdefault(parent, final[parent])
     for path in gone:
         folder, _, name = path.rpartition("/")
         whiteout = f"{folder}/{WHITEOUT}{name}".lstrip("/")

@@ -240,6 +240,7 @@ class AptIndex:
         if not requests:
             return
         known = self._indexes.names() | {deb.name for deb in self._pins.debs}
+        known |= versions(self._apt.status).keys()  # an image may have it from elsewhere
         for request in requests:
             if request.name not in known:
                 close = difflib.get_close_matches(request.name, sorted(known), n=3, cutoff=0.75)

@@ -52,13 +52,20 @@ def in_background(function: Callable[[], _T]) -> Future[_T]:
 
 @contextmanager
 def created(daemon: Daemon, job: Job, settings: Settings) -> Iterator[str]:
+    """Yield the name of the container of a run, as `kept` does. Raises EngineError."""
+    _require_text(job)
+    with kept(daemon, lambda name: _create(daemon, name, job, settings)) as name:
+        yield name
+
+
+@contextmanager
+def kept(daemon: Daemon, create: Callable[[str], None]) -> Iterator[str]:
     """Yield the name of a new container, not yet started; it is removed however the block ends.
 
-    Raises EngineError.
+    `create` makes one of the name that it is given. Raises EngineError.
     """
-    _require_text(job)
     name = f"repro-{uuid.uuid4().hex[:16]}"
-    creation = in_background(lambda: _create(daemon, name, job, settings))
+    creation = in_background(lambda: create(name))
     try:
         with daemon.doing("creating the container"):
             creation.result()
@@ -110,12 +117,17 @@ def _create(daemon: Daemon, name: str, job: Job, settings: Settings) -> None:
         user=f"{settings.uid}:{settings.gid}",
         working_dir=PROJECT,
         environment=environment(job.env),
-        labels={"repro": "1", LABEL: owner()},
+        labels=labels(),
         tty=settings.tty,
         stdin_open=job.takes_input,
         host_config=_host_config(daemon, job, settings),
         use_config_proxy=False,  # the user's proxies are no part of the pinned environment
     )
+
+
+def labels() -> dict[str, str]:
+    """What marks everything that is made in a daemon as this process's."""
+    return {"repro": "1", LABEL: owner()}
 
 
 def _require_text(job: Job) -> None:

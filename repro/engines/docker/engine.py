@@ -73,7 +73,7 @@ class Docker:
         try:
             if self._connected is None and peek.answers(self._address()):
                 return None
-            self._daemon()
+            self.connected()
         except EngineError as error:
             return f"{error.message} ({error.hint})" if error.hint else error.message
         return None
@@ -82,11 +82,11 @@ class Docker:
         """See Engine.load: by ID, never by name; only layers that the daemon lacks are sent."""
         if self._connected is None and peek.holds(self._address(), image):
             return
-        images.ensure(self._daemon(), image, self._store, self._progress)
+        images.ensure(self.connected(), image, self._store, self._progress)
 
     def run(self, job: Job) -> Execution:
         """See Engine.run: each step is a container of its own over the same stage."""
-        daemon = self._daemon()
+        daemon = self.connected()
         for name in remove_orphans(daemon):
             self._progress.note(f"docker: removed {name}, which a killed repro left behind")
         identity = images.find(daemon, job.image)
@@ -129,7 +129,8 @@ class Docker:
             crowded=end.crowded,
         )
 
-    def _daemon(self) -> Daemon:
+    def connected(self) -> Daemon:
+        """The daemon, reached once. Raises EngineError."""
         if self._connected is None:
             self._connected = connect(self._address())
         return self._connected

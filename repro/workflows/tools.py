@@ -10,6 +10,7 @@ from pathlib import Path
 
 from repro.download import Http
 from repro.engines.base import Engine
+from repro.engines.workshop import BOTH_WAYS, Workshop
 from repro.errors import EngineError, UsageError
 from repro.mutex import Claim
 from repro.patience import Patience
@@ -26,8 +27,8 @@ class Tools:
     """Collaborators, passed in.
 
     `engine` chooses the engine of a run and probes it, `build_engine` that of the builds (the
-    sandbox where it works). Both raise EngineError when there is none, and remember their
-    answer.
+    sandbox where it works), `workshop` what installs packages on a base image (the sandbox for
+    root). They raise EngineError when there is none, and remember their answer.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Tools:
     progress: Progress
     engine: Callable[[], Engine]
     build_engine: Callable[[], Engine]
+    workshop: Callable[[], Workshop]
     offline: bool = False
 
     def fetcher(self, vendor: Path | None) -> Fetcher:
@@ -81,6 +83,7 @@ def make_tools(
         progress=progress,
         engine=cache(lambda: first_usable(preference, store, progress)),
         build_engine=cache(lambda: first_usable(("sandbox", "docker"), store, progress)),
+        workshop=cache(lambda: first_workshop(store, progress)),
         offline=offline,
     )
 
@@ -114,4 +117,27 @@ def first_usable(names: tuple[str, ...], store: Store, progress: Progress) -> En
     raise EngineError(
         "no engine can run here:\n  " + "\n  ".join(reasons),
         hint="mend one of them; the sandbox needs no daemon: apt-get install bubblewrap",
+    )
+
+
+def first_workshop(store: Store, progress: Progress) -> Workshop:
+    """Return what can change a base image's files on this host: root's sandbox, else docker.
+
+    Raises EngineError that names both ways.
+    """
+    from repro.engines.sandbox.workshop import SandboxWorkshop
+
+    sandbox = SandboxWorkshop(store)
+    if (ours := sandbox.unable()) is None:
+        return sandbox
+    from repro.engines.docker.engine import Docker
+    from repro.engines.docker.workshop import DockerWorkshop
+
+    docker = DockerWorkshop(Docker(store, progress=progress), store, progress)
+    if (theirs := docker.unable()) is None:
+        return docker
+    raise EngineError(
+        "apt packages cannot be installed on a base image here:\n"
+        f"  sandbox: {ours}\n  docker: {theirs}",
+        hint=f"do it {BOTH_WAYS}",
     )

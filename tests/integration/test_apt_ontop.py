@@ -26,6 +26,7 @@ from repro.models.image import EPOCH
 from repro.models.lock import Deb
 from repro.models.project import Limits
 from repro.progress import Silent
+from repro.workflows.tools import first_workshop
 from tests.foreign import PATH, Foreign, Package, content, foreign, listing
 
 __all__ = ["foreign"]
@@ -287,8 +288,17 @@ def test_what_was_installed_must_be_what_is_locked(foreign: Foreign, tmp_path: P
 def test_who_cannot_is_told_both_ways(
     foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    maker = workshop("sandbox", foreign)
-    package = Package(name="nobody").stored(tmp_path, foreign.store)
+    assert first_workshop(foreign.store, Silent()).name == "sandbox"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(EngineError, match=r"only root .*bubblewrap.*Docker daemon"):
-        layer(foreign, [package], maker)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(EngineError, match=r"only root(.|\n)*no Docker daemon") as caught:
+        first_workshop(foreign.store, Silent())
+    assert "bubblewrap" in (caught.value.hint or "")
+
+
+@pytest.mark.docker
+def test_whoever_is_not_root_has_it_from_the_daemon(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert first_workshop(foreign.store, Silent()).name == "docker"

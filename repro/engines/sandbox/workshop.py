@@ -44,7 +44,7 @@ class SandboxWorkshop:
         """See Workshop.unable."""
         texts = (Path("/proc/self", name).read_text() for name in ("status", "uid_map", "gid_map"))
         if dedicated_user(os.geteuid(), *texts) is None:
-            return f"only root can give an image's files their owners: {BOTH_WAYS}"
+            return "only root can give an image's files their owners"
         if which("bwrap") is None:
             return INSTALL
         if filters(self._store.root / "seccomp") is None:
@@ -55,7 +55,9 @@ class SandboxWorkshop:
     def worked(self, work: Work, before: Merged) -> Iterator[Worked]:
         """See Workshop.worked."""
         if (problem := self.unable()) is not None:
-            raise EngineError(f"the sandbox cannot change images here: {problem}")
+            raise EngineError(
+                f"the sandbox cannot change images here: {problem}", hint=f"do it {BOTH_WAYS}"
+            )
         with self._store.scratch() as folder:
             root = folder / "root"
             with local_errors(folder):

@@ -141,10 +141,13 @@ def _have(project: Project, lock: Lock, tools: Tools, missing: Sequence[Wanted])
     from repro.ecosystems.pip.sdist import have_built
     from repro.workflows.artifacts import wanted_of
     from repro.workflows.assemble import environment_below_pip
+    from repro.workflows.base import base_layers
 
     needed = {item.sha256 for item in missing}
     found = wanted_of(lock, project.sources, tools.http)
     fetcher = tools.fetcher(project.vendor_folder)
+    if lock.seal.base is not None and any(item.sha256 in needed for item in found.base):
+        base_layers(lock.seal.base, tools)
     for what, part in (*found.fetched(), ("built wheel", found.kept)):
         fetcher.fetch([item for item in part if item.sha256 in needed], what=what)
     fetcher.take(item for item in found.built if item.sha256 in needed)

@@ -14,7 +14,7 @@ from repro.errors import LockError
 from repro.locks import names
 from repro.models.lock import Deb
 
-ARCHIVES = ("debian", "debian-security")
+ARCHIVES = ("debian", "debian-security", "ubuntu", "ubuntu-ports")
 """The archives that packages are locked from; a mirror of each is found by this name."""
 
 ARCHIVE_FIELD = "X-Repro-Archive"
@@ -39,7 +39,6 @@ _HEAD = ("Package", "Version", "Architecture")
 _TAIL = ("Filename", "Size", "SHA256", ARCHIVE_FIELD)
 _REQUIRED = (*_HEAD, *_TAIL)
 _WEAK = ("MD5sum", "SHA1")
-_ARCHITECTURES = ("amd64", "all")
 
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (\S(?:.*\S)?)", re.ASCII)
 _CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: .*)?")
@@ -80,15 +79,16 @@ class _Stanza:
         return names.shown(self.fields["Package"]) if "Package" in self.fields else "a stanza"
 
 
-def parse(text: str, *, where: str) -> tuple[Deb, ...]:
+def parse(text: str, *, where: str, architecture: str = "amd64") -> tuple[Deb, ...]:
     """Return the packages that an `apt.lock` names, sorted; all of them or none.
 
-    `where` is the file's name, for messages. Raises LockError naming file, line and package for
-    whatever is not exactly this format: no second hash algorithm, no unknown or folded field.
+    `where` is the file's name, for messages; `architecture` Debian's name of the platform's.
+    Raises LockError naming file, line and package for whatever is not exactly this format: no
+    second hash algorithm, no unknown or folded field, no package of another architecture.
     """
     debs: dict[str, Deb] = {}
     for stanza in _stanzas(text, where):
-        deb = _deb(stanza)
+        deb = _deb(stanza, architecture)
         if deb.name in debs:
             raise stanza.error("is there twice")
         debs[deb.name] = deb
@@ -118,7 +118,9 @@ def render_one(deb: Deb, *, filename: str | None = None) -> str:
     return "".join(f"{name}: {value}\n" for name, value in values)
 
 
-def from_fields(fields: Mapping[str, str], *, archive: str, where: str) -> Deb:
+def from_fields(
+    fields: Mapping[str, str], *, archive: str, where: str, architecture: str = "amd64"
+) -> Deb:
     """Return the package that a stanza of a full index describes, as the lock keeps it.
 
     `fields` are that stanza's; those that are not needed to install it are left out. Raises
@@ -130,7 +132,7 @@ def from_fields(fields: Mapping[str, str], *, archive: str, where: str) -> Deb:
     for name, value in kept.items():
         if not value.isprintable():  # no lock could be read that holds it
             raise stanza.error(f"{name} holds a control character: {names.shown(value)}")
-    return _deb(stanza)
+    return _deb(stanza, architecture)
 
 
 def _order(deb: Deb) -> tuple[str, str, str]:
@@ -184,13 +186,13 @@ def _stanza(block: list[_Line], where: str) -> _Stanza:
     )
 
 
-def _deb(stanza: _Stanza) -> Deb:
+def _deb(stanza: _Stanza, expected: str) -> Deb:
     _check_fields(stanza)
     value = stanza.fields
     filename = _matching(stanza, "Filename", _FILENAME, "a path below pool/")
-    if (architecture := value["Architecture"]) not in _ARCHITECTURES:
+    if (architecture := value["Architecture"]) not in (expected, "all"):
         raise stanza.error(
-            f"the architecture {names.shown(architecture)} is not amd64 or all", "Architecture"
+            f"the architecture {names.shown(architecture)} is not {expected} or all", "Architecture"
         )
     if (archive := value[ARCHIVE_FIELD]) not in ARCHIVES:
         raise stanza.error(f"the archive {names.shown(archive)} is unknown", ARCHIVE_FIELD)

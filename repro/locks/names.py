@@ -59,7 +59,7 @@ _DEBIAN_VERSION = _Grammar(
 # Code names ("bookworm", "bookworm-security") and archive names ("debian-security").
 _WORD = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _SUITE = _Grammar(_WORD, "a suite's name", "write a release's code name: bookworm")
-_ARCHIVE = _Grammar(_WORD, "an archive's name", "write debian or debian-security")
+_ARCHIVE = _Grammar(_WORD, "an archive's name", "write debian, debian-security or ubuntu")
 _INDEX_ALIAS = _Grammar(
     _WORD,
     "an index alias (lower-case words joined by '-')",

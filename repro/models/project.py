@@ -26,18 +26,65 @@ VENDOR_MARK = b"# repro vendor 1\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """The archives of one distribution, and who signs them.
+
+    `archives` are (archive's name, suffixes of the suites that it has); `ports` the name of the
+    archive where other architectures than amd64 lie instead, "" where all lie in one.
+    """
+
+    origin: str
+    archives: tuple[tuple[str, tuple[str, ...]], ...]
+    components: str
+    keyring: str
+    keyring_package: str
+    ports: str = ""
+
+    def archives_for(self, architecture: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the archives that have this architecture."""
+        if not self.ports or architecture == "amd64":
+            return self.archives
+        return tuple((self.ports, suffixes) for _, suffixes in self.archives)
+
+
+DEBIAN = Family(
+    origin="Debian",
+    archives=(("debian", ("", "-updates")), ("debian-security", ("-security",))),
+    components="main",
+    keyring="/usr/share/keyrings/debian-archive-keyring.gpg",
+    keyring_package="debian-archive-keyring",
+)
+UBUNTU = Family(
+    origin="Ubuntu",
+    archives=(("ubuntu", ("", "-updates", "-security")),),
+    components="main universe",
+    keyring="/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+    keyring_package="ubuntu-keyring",
+    ports="ubuntu-ports",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
-    """A Debian release that can be bootstrapped, and the interpreters it has."""
+    """A release that can be bootstrapped, and the interpreters it has."""
 
     name: str
     pythons: tuple[str, ...]
+    family: Family = DEBIAN
 
 
 SUITES: tuple[Suite, ...] = (
     Suite(name="bullseye", pythons=("3.9", "2.7")),
     Suite(name="bookworm", pythons=("3.11",)),
     Suite(name="trixie", pythons=("3.13",)),
+    Suite(name="jammy", pythons=("3.10",), family=UBUNTU),
+    Suite(name="noble", pythons=("3.12",), family=UBUNTU),
 )
+
+
+def family_of(suite: str) -> Family:
+    """Return the distribution of a suite; Debian's where the suite is not one of SUITES."""
+    return next((known.family for known in SUITES if known.name == suite), DEBIAN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,7 +33,7 @@ TOP = (
 ENVIRONMENT = (
     "suite", "image", "python", "conda", "pip", "extras", "groups", "apt", "resolver",
     "conda-resolver",
-    "system-site-packages", "allow-overlap",
+    "system-site-packages", "allow-overlap", "as-of",
 )  # fmt: skip
 ANALYSIS = (
     "command", "data", "outputs", "timeout", "memory", "pids", "threads", "env", "limits",
@@ -43,7 +43,6 @@ APT = ("mirror", "snapshot")
 """The keys of each table; docs/reference/repro-toml.md explains every one (a test compares)."""
 
 _LATER_ENVIRONMENT = {
-    "as-of": "this release locks the indexes as they are now; as-of comes in a later release",
     "suites": "this release locks one suite: suite = …",
 }
 _LATER_ANALYSIS = {
@@ -77,6 +76,7 @@ class Settings:
     conda_resolver: str = "rattler"
     system_site_packages: bool = False
     allow_overlap: tuple[str, ...] = ()
+    as_of: str = ""
     analysis: Analysis | None = None
     metrics: MetricSettings = field(default_factory=MetricSettings)
     tables: tuple[TableSettings, ...] = ()
@@ -116,6 +116,7 @@ def parse_settings(
         conda_resolver=environment.choice("conda-resolver", "rattler", "conda-lock") or "rattler",
         system_site_packages=environment.flag("system-site-packages") or False,
         allow_overlap=_overlap(environment),
+        as_of=environment.moment("as-of") or "",
         analysis=_analysis(top.table("analysis")),
         metrics=metric_settings(metrics),
         tables=table_settings(top.tables("tables")),

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 from repro.errors import UsageError
 from repro.locks.names import shown
-from repro.models.project import SUITES, Suite
+from repro.models.project import DEBIAN, SUITES, Suite
 
 DEFAULT_SUITE = "bookworm"
+_UNNAMED = tuple(suite for suite in SUITES if suite.family is DEBIAN)
+"""What is chosen without being named: another distribution's mirror may have to be configured."""
+
 _OTHERS = "others come from conda: list python in an environment.yml"
 
 # pyenv and uv write "3.11", "3.11.4", "cpython-3.11", "cpython@3.11"; Binder "python-3.11".
@@ -113,11 +116,13 @@ def _by_python(asked: Asked, chosen: Suite | None, suite: Asked | None) -> Inter
         )
     minor, patch = found["minor"], (found["patch"] or "").strip(".xX*")
     having = [known for known in SUITES if minor in known.pythons]
-    if not having:
+    if not having or (chosen is None and having[0] not in _UNNAMED):
         near = _nearest(minor)
+        which = "suite of Debian" if having else "suite"
+        named = f'; Ubuntu has it: suite = "{having[0].name}"' if having else ""
         raise UsageError(
-            f"{asked.where}: no suite has Python {minor}",
-            hint=f'{_available()}; nearest: python = "{near[1]}" ({near[0]}); {_OTHERS}',
+            f"{asked.where}: no {which} has Python {minor}",
+            hint=f'{_available()}; nearest: python = "{near[1]}" ({near[0]}){named}; {_OTHERS}',
         )
     if chosen is not None and chosen not in having:
         where = suite.where if suite is not None else asked.where
@@ -138,7 +143,7 @@ def _numbers(minor: str) -> tuple[int, int]:
 def _nearest(minor: str) -> tuple[str, str]:
     """Return the (suite, Python) of the same major version that is nearest, the newer of two."""
     major, number = _numbers(minor)
-    pairs = [(suite.name, python) for suite in SUITES for python in suite.pythons]
+    pairs = [(suite.name, python) for suite in _UNNAMED for python in suite.pythons]
 
     def distance(pair: tuple[str, str]) -> tuple[bool, int, int]:
         other, its = _numbers(pair[1])
@@ -152,7 +157,7 @@ def _by_requirement(requires: Asked | None) -> Interpreter:
     usual = Interpreter(suite=default.name, python=default.pythons[0])
     if requires is None or _allows(requires, usual.python):
         return usual
-    pairs = [(_numbers(p), s.name, p) for s in SUITES for p in s.pythons if _allows(requires, p)]
+    pairs = [(_numbers(p), s.name, p) for s in _UNNAMED for p in s.pythons if _allows(requires, p)]
     if not pairs:
         raise UsageError(
             f"{requires.where}: no suite has a Python that fits {shown(requires.value)}",

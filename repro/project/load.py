@@ -153,6 +153,7 @@ def _environment(
         resolver=settings.resolver,
         system_site_packages=settings.system_site_packages,
         allow_overlap=settings.allow_overlap,
+        as_of=settings.as_of,
     )
     notes = [*collected.notes, *(conda.notes if conda is not None else ()), *interpreter.notes]
     if not environment.system_site_packages:

@@ -11,6 +11,7 @@ from typing import Any
 
 from repro.errors import UsageError
 from repro.locks.names import shown, single_line
+from repro.project.moment import moment
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
 _DURATION = re.compile(r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?P<unit>s|m|h|d)", re.ASCII)
@@ -149,6 +150,11 @@ class Table:
         if not 0 < seconds <= _LONGEST:
             raise self._refuse(key, f"is no duration up to 30 days: {shown(value)}", hint)
         return seconds
+
+    def moment(self, key: str) -> str | None:
+        """A moment `YYYY-MM-DDThh:mm:ssZ`, from a date, a datetime or a string; not the future."""
+        value = self.values.get(key)
+        return None if value is None else moment(value, self.where(key))
 
     def size(self, key: str) -> int | None:
         """Bytes, from "512m" or "4g": powers of 1024, as docker counts."""

@@ -62,7 +62,8 @@ def _edited_settings(sealed: Seal, project: Project, state: LockState) -> tuple[
     now = project.environment
     settings: tuple[tuple[str, object, object], ...] = (
         ("suite", sealed.suite, now.suite),
-        ("as-of", sealed.as_of, now.as_of),
+        # "": it was asked for once, and the seal keeps it
+        *((("as-of", sealed.as_of, now.as_of),) if now.as_of else ()),
         # "": the conda packages or the image decide it
         *((("python", sealed.python, now.python),) if now.python else ()),
         ("system-site-packages", sealed.system_site_packages, now.system_site_packages),

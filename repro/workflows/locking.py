@@ -22,10 +22,14 @@ OBSOLETE = "image.toml was not of this lock, and is removed; repro build records
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
-    """What was found for one platform; `python` is `major.minor`, "" for no Python."""
+    """What was found for one platform; `python` is `major.minor`, "" for no Python.
+
+    `as_of` is the moment that it was found of, "" for now.
+    """
 
     platform: str
     python: str
+    as_of: str = ""
     debs: AptResolution
     pip: PipResolution = field(default_factory=lambda: PipResolution(artifacts=(), provenance=()))
     conda: tuple[CondaPackage, ...] = ()
@@ -45,7 +49,7 @@ def _lock(environment: Environment, found: Resolution) -> Lock:
         suite=environment.suite,
         base=found.base,
         python=found.python,
-        as_of=environment.as_of,
+        as_of=found.as_of,
         inputs=environment_inputs(environment),
         locks=(
             (seal.APT_LOCK, seal.digest(apt.render(found.debs.debs).encode())),

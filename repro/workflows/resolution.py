@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 
+from repro.ecosystems.apt.past import Past
 from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.request import PipRequest, PipResolution
@@ -44,9 +45,13 @@ def resolve_environment(
     Raises UsageError for inputs that cannot be met, LockError, NetworkError.
     """
     environment = project.environment
+    old = _of_that_day(old, environment.as_of)
     with _suite_base(project, tools, old, upgrade) as base:
         found = Resolution(
-            platform=PLATFORM, python=base.python, debs=AptResolution(debs=(), provenance=())
+            platform=PLATFORM,
+            python=base.python,
+            as_of=environment.as_of,
+            debs=AptResolution(debs=(), provenance=()),
         )
         interpreter = Interpreter.of_debian(base.python)
 
@@ -62,6 +67,13 @@ def resolve_environment(
     return replace(found, debs=debs, pip=pip)
 
 
+def _of_that_day(old: Lock | None, as_of: str) -> Lock | None:
+    """The old lock with its pins where it is of the same day; they say nothing of another one."""
+    if old is None or old.seal.as_of == as_of:
+        return old
+    return replace(old, debs=(), pip=(), conda=(), seal=replace(old.seal, provenance=()))
+
+
 @contextmanager
 def _suite_base(
     project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
@@ -70,10 +82,16 @@ def _suite_base(
     environment = project.environment
     kept = old.debs if old is not None and old.seal.suite == environment.suite else ()
     resolver = AptResolver(
-        tools.store.root / "apt", project.sources, tools.progress, tools.store.claim
+        tools.store.root / "apt",
+        project.sources,
+        tools.progress,
+        tools.store.claim,
+        http=tools.http,
     )
+    pinned = old.seal.provenance if old is not None and kept else ()
+    past = Past(moment=environment.as_of, pinned=pinned) if environment.as_of else None
     with (
-        resolver.open(environment.suite, previous=kept, upgrade=upgrade) as index,
+        resolver.open(environment.suite, previous=kept, upgrade=upgrade, past=past) as index,
         ThreadPoolExecutor(1) as pool,
     ):
         glibc, full = index.glibc(), _full_version(index, environment.python)

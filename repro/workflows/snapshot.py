@@ -21,9 +21,13 @@ from repro.workflows.tools import Tools
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SnapshotOptions:
-    """`upgrade`: pins that may move. `adopt_edits`: seal what stands there if it resolves."""
+    """`upgrade`: pins that may move. `adopt_edits`: seal what stands there if it resolves.
+
+    `as_of` is a moment, or "" for now; None where it was not asked for.
+    """
 
     upgrade: Upgrade = field(default_factory=Upgrade)
+    as_of: str | None = None
     dry_run: bool = False
     adopt_edits: bool = False
 
@@ -54,14 +58,16 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     with tools.store.lock(name, what=f"a snapshot of {project.root}"):
         old = _old_lock(project, adopt=options.adopt_edits)
         upgrade = _known(old.lock, options.upgrade)
-        resolution = resolve_environment(project, tools, old.lock, upgrade)
+        as_of, said = _as_of(project, old.lock, options.as_of)
+        of_then = replace(project, environment=replace(project.environment, as_of=as_of))
+        resolution = resolve_environment(of_then, tools, old.lock, upgrade)
         [lock] = sealed(project.environment, [resolution])
         if options.adopt_edits:
             _require_adopted(old.lock, lock)
         if old.lock is not None and old.lock.key == lock.key:
             kept = old.lock.seal.provenance or lock.seal.provenance
             lock = replace(lock, seal=replace(lock.seal, provenance=kept))
-        notes = old.notes
+        notes = (*old.notes, *said)
         written = not options.dry_run and differs(project, lock)
         if written:
             notes += write_locks(project, tools, [lock])
@@ -84,6 +90,28 @@ def _require_inputs(project: Project) -> None:
             hint="go to the project's folder; or list its packages in requirements.in, one a "
             "line; or let repro init propose a repro.toml",
         )
+
+
+def _as_of(project: Project, old: Lock | None, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the moment to lock, "" for now, and what to say of it.
+
+    The configuration decides; where it says nothing, what is asked for; where nothing is, the
+    lock that was made of a moment stays in it. Raises UsageError where two disagree.
+    """
+    configured = project.environment.as_of
+    if configured:
+        if asked is not None and asked != configured:
+            raise UsageError(
+                f"--as-of {asked or 'now'}: {project.config} says as-of = {configured}",
+                hint=f"change it in {project.config}, or take it away there",
+            )
+        return configured, ()
+    if asked is not None:
+        return asked, ()
+    if old is None or not old.seal.as_of or "environment.as-of" in dict(old.seal.inputs):
+        return "", ()
+    kept = old.seal.as_of
+    return kept, (f"as of {kept}, as the lock is; for the present: repro snapshot --as-of now",)
 
 
 def _known(old: Lock | None, upgrade: Upgrade) -> Upgrade:

@@ -1,10 +1,13 @@
-"""A Debian archive on loopback, signed by a throwaway key: a suite that a test can age or break."""
+"""An archive on loopback, signed by a throwaway key: a suite that a test can age or break.
+
+`Archive.stands` has it as a mirror, `Archive.keeps` as a state of the snapshot archive.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,13 +15,9 @@ from pathlib import Path
 
 from repro.locks import apt
 from repro.models.lock import Deb
-from tests.faults.server import Reply, Server
+from repro.models.project import Family, family_of
+from tests.faults.server import Reply, Server, redirect
 
-SUITES = {
-    "bookworm": "/debian",
-    "bookworm-updates": "/debian",
-    "bookworm-security": "/debian-security",
-}
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -61,8 +60,9 @@ def _gpg(home: Path, *words: str, text: bytes = b"") -> bytes:
 class State:
     """How an archive stands: the time of its releases, how long they are valid, what is wrong.
 
-    `key` signs; None leaves the InRelease unsigned. `packages` are what bookworm holds; `listed`
-    replaces the bytes that its index is served as, which the Release does not know.
+    `key` signs; None leaves the InRelease unsigned. `packages` are what the suite holds, `arm`
+    what it holds for arm64; `listed` replaces the bytes that its index is served as, which the
+    Release does not know.
     """
 
     packages: Sequence[Deb]
@@ -70,65 +70,116 @@ class State:
     date: datetime = NOW
     valid: timedelta = timedelta(days=7)
     listed: bytes | None = None
+    arm: Sequence[Deb] = ()
+    origin: str = ""
 
-    def release(self, suite: str, packages: bytes) -> str:
+    def indexes(self, family: Family, *, empty: bool) -> dict[str, bytes]:
+        """The package indexes of a suite, by their path in it: the first component has all."""
+        architectures = {"amd64": self.packages, **({"arm64": self.arm} if self.arm else {})}
+        first = family.components.split()[0]
+        return {
+            f"{component}/binary-{architecture}/Packages": apt.render(packages).encode()
+            if component == first and not empty
+            else b""
+            for component in family.components.split()
+            for architecture, packages in architectures.items()
+        }
+
+    def release(self, suite: str, family: Family, indexes: Mapping[str, bytes]) -> str:
         """The Release file of a suite."""
-        digest = hashlib.sha256(packages).hexdigest()
         until = self.date + self.valid
+        origin = self.origin or family.origin
+        digests = "".join(
+            f" {hashlib.sha256(data).hexdigest()} {len(data)} {path}\n"
+            for path, data in indexes.items()
+        )
         return (
-            f"Origin: Debian\nLabel: Debian\nSuite: {suite}\nCodename: {suite}\n"
+            f"Origin: {origin}\nLabel: {origin}\nSuite: {suite}\nCodename: {suite}\n"
             f"Date: {self.date:%a, %d %b %Y %H:%M:%S} UTC\n"
             f"Valid-Until: {until:%a, %d %b %Y %H:%M:%S} UTC\n"
-            "Architectures: amd64 all\nComponents: main\n"
-            f"SHA256:\n {digest} {len(packages)} main/binary-amd64/Packages\n"
+            f"Architectures: amd64 {'arm64 ' if self.arm else ''}all\n"
+            f"Components: {family.components}\nSHA256:\n{digests}"
         )
 
 
 @dataclass
 class Archive:
-    """The suites of Debian that repro reads, on a server, as a state says."""
+    """A suite and its -updates and -security, on a server, as a state says."""
 
     server: Server
+    suite: str = "bookworm"
     served: list[str] = field(default_factory=list)
+
+    @property
+    def family(self) -> Family:
+        """Whose archive it is."""
+        return family_of(self.suite)
+
+    def roots(self) -> dict[str, str]:
+        """Where each suite lies: {suite: archive's name}."""
+        return {
+            f"{self.suite}{suffix}": archive
+            for archive, suffixes in self.family.archives
+            for suffix in suffixes
+        }
 
     def stands(self, state: State) -> None:
         """Serve this state, and nothing of an earlier one."""
         for path in self.served:
             del self.server.replies[path]
         self.served.clear()
-        for suite, root in SUITES.items():
-            packages = apt.render(state.packages).encode() if suite == "bookworm" else b""
-            text = state.release(suite, packages)
-            base = f"{root}/dists/{suite}"
-            if state.key is not None:
-                self._serve(f"{base}/InRelease", state.key.sign(text))
-            else:
-                self._serve(f"{base}/Release", text.encode())
-            listed = state.listed if suite == "bookworm" and state.listed is not None else packages
-            self._serve(f"{base}/main/binary-amd64/Packages", listed)
+        for suite, root in self.roots().items():
+            self.served += self._serve(state, suite, f"/{root}")
 
-    def _serve(self, path: str, data: bytes) -> None:
-        self.server.replies[path] = Reply(body=data)
-        self.served.append(path)
+    def keeps(self, state: State, stamp: str, *, asked: Sequence[str] = ()) -> None:
+        """Serve a state of the snapshot archive; who asks for `asked` is redirected to it."""
+        for suite, root in self.roots().items():
+            self._serve(state, suite, f"/archive/{root}/{stamp}")
+            release = f"dists/{suite}/InRelease"
+            for other in asked:
+                self.server.replies[f"/archive/{root}/{other}/{release}"] = redirect(
+                    f"/archive/{root}/{stamp}/{release}"
+                )
 
-    def sources(self, folder: Path, ring: Path, *, login: str = "") -> Path:
+    def _serve(self, state: State, suite: str, root: str) -> list[str]:
+        indexes = state.indexes(self.family, empty=suite != self.suite)
+        text = state.release(suite, self.family, indexes)
+        base = f"{root}/dists/{suite}"
+        name, data = "Release", text.encode()
+        if state.key is not None:
+            name, data = "InRelease", state.key.sign(text)
+        if suite == self.suite and state.listed is not None:
+            indexes[next(iter(indexes))] = state.listed
+        served = {f"{base}/{name}": data, **{f"{base}/{p}": d for p, d in indexes.items()}}
+        self.server.replies |= {path: Reply(body=body) for path, body in served.items()}
+        return list(served)
+
+    def sources(self, folder: Path, ring: Path, *, login: str = "", mirror: bool = True) -> Path:
         """Write apt's configuration of a host with this archive; return its path.
 
-        `login` (`user:password@`) stands in its addresses.
+        `login` (`user:password@`) stands in its addresses. Not `mirror`: it names no mirror.
         """
         base = self.server.address.replace("://", f"://{login}")
         parts = folder / "sources.list.d"
         parts.mkdir(parents=True)
-        (parts / "test.sources").write_text(
-            "\n".join(
-                f"Types: deb\nURIs: {base}{root}\nSuites: {suite}\n"
-                f"Components: main\nSigned-By: {ring}\n"
-                for suite, root in SUITES.items()
-            )
+        text = "\n".join(
+            f"Types: deb\nURIs: {base}/{root}\nSuites: {suite}\n"
+            f"Components: {self.family.components}\nSigned-By: {ring}\n"
+            for suite, root in self.roots().items()
         )
+        (parts / "test.sources").write_text(text if mirror else "")
         config = folder / "apt.conf"
         config.write_text(
             f'Dir::Etc::sourceparts "{parts}";\nDir::Etc::sourcelist "/dev/null";\n'
             'Acquire::http::Proxy "DIRECT";\n'
         )
         return config
+
+    def knows_snapshots(self, config: Path) -> None:
+        """Have apt's configuration name the snapshot archive, as apt 3's own does."""
+        lines = [
+            f'Acquire::Snapshots::URI::Origin::{archive} "{self.server.address}/archive/{archive}'
+            '/@SNAPSHOTID@/";\n'
+            for archive, _ in self.family.archives
+        ]
+        config.write_text(config.read_text() + "".join(lines))

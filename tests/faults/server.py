@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
 import re
 import ssl
 import subprocess
@@ -134,16 +135,38 @@ class Server:
         project: str,
         root: str = "/simple",
         hashes: Mapping[str, str] | None = None,
+        uploaded: Mapping[str, str] | None = None,
     ) -> None:
-        """Serve one project of a simple index (PEP 503); `hashes` replaces what it says."""
+        """Serve one project of a simple index (PEP 503); `hashes` replaces what it says.
+
+        With `uploaded` (when each file was) it is one that says so (PEP 691, PEP 700).
+        """
         links = []
         for name, data in files.items():
             digest = (hashes or {}).get(name, hashlib.sha256(data).hexdigest())
             fragment = f"#sha256={digest}" if digest else ""
             links.append(f'<a href="../../files/{name}{fragment}">{name}</a><br>')
             self.replies[f"{root.rpartition('/')[0]}/files/{name}"] = Reply(body=data)
+        if uploaded is not None:
+            self.replies[f"{root}/{project}/"] = _json_page(project, files, uploaded)
+            return
         page = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>"
         self.replies[f"{root}/{project}/"] = Reply(body=page.encode(), kind="text/html")
+
+
+def _json_page(project: str, files: Mapping[str, bytes], uploaded: Mapping[str, str]) -> Reply:
+    listed = [
+        {
+            "filename": name,
+            "url": f"../../files/{name}",
+            "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
+            "size": len(data),
+            "upload-time": uploaded[name],
+        }
+        for name, data in files.items()
+    ]
+    page = {"meta": {"api-version": "1.1"}, "name": project, "files": listed}
+    return Reply(body=json.dumps(page).encode(), kind="application/vnd.pypi.simple.v1+json")
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,7 +82,10 @@ def test_deb822_sources() -> None:
         mirror("deb.example.org", signed_by=KEY),
         mirror("other.example.org", signed_by=KEY),
         mirror("user:secret@deb.example.org", "debian-security", scheme="https"),
+        mirror("ports.example.org", "ubuntu"),
     )
+    hosts = [urlsplit(found.base).hostname for found in parse_deb822(DEB822, "arm64")]
+    assert "arm.example.org" in hosts
 
 
 def test_a_key_inside_a_source_is_kept_whole() -> None:

@@ -173,7 +173,7 @@ REFUSED = [
     ("[environment]\nconda='../environment.yml'", "environment.conda: '../env", None),
     ("[environment]\nconda='lockfiles/conda-lock.yml'", "is written by repro", None),
     ("[environment]\nconda-resolver='mamba'", "must be one of rattler, conda-lock", None),
-    ("[environment]\nas-of=2025-06-01", "environment.as-of: not in this release", "later"),
+    ("[environment]\nas-of=2025", "environment.as-of: a value of type int is no date", "2025-06"),
     ("[analysis]\nnotebook='a.ipynb'", "analysis.notebook: not in this release", "later"),
     ("[environment]\npip='requirements.in'", "environment.pip must be a list", 'pip = ["…"]'),
     ("[environment]\npip=['a', 1]", "environment.pip[1] must be a string", None),

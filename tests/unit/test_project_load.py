@@ -196,11 +196,12 @@ def test_suite_and_python(root: Path, files: dict[str, str], suite: str, python:
     [
         (
             {".python-version": "3.10"},
-            ".python-version: no suite has Python 3.10",
+            ".python-version: no suite of Debian has Python 3.10",
             'python = "3.11"',
         ),
         ({".python-version": "3.7"}, "no suite has Python 3.7", '"3.9" (bullseye)'),
-        ({".python-version": "3.12"}, "no suite has Python 3.12", '"3.13" (trixie)'),
+        ({".python-version": "3.12"}, "no suite of Debian has Python 3.12", '"3.13" (trixie)'),
+        ({".python-version": "3.12"}, "no suite of Debian", 'Ubuntu has it: suite = "noble"'),
         ({".python-version": "2.6"}, "no suite has Python 2.6", '"2.7" (bullseye)'),
         ({".python-version": "pypy3.9"}, "'pypy3.9' is not a version of Python", "3.11"),
         ({"runtime.txt": "r-4.1-2022-01-01"}, "is not a version of Python", "3.11"),

@@ -23,6 +23,11 @@ ALL = "*"
 @click.argument("names", nargs=-1, metavar="")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @click.option(
+    "--as-of",
+    metavar="DATE",
+    help="Lock every index as it was on that day (2025-06-01), or now.",
+)
+@click.option(
     "--adopt-edits",
     is_flag=True,
     help="Check a lock that was edited (for example by a bot) by resolving, and seal it.",
@@ -35,6 +40,7 @@ def command(
     upgrade: tuple[str, ...],
     names: tuple[str, ...],
     dry_run: bool,
+    as_of: str | None,
     adopt_edits: bool,
 ) -> None:
     """Lock the project's pip and apt packages by content.
@@ -43,6 +49,7 @@ def command(
     are kept unless --upgrade lets them move.
     """
     from repro.models.lock import Upgrade
+    from repro.project.moment import moment
     from repro.report.snapshot import data, render
     from repro.workflows.snapshot import SnapshotOptions, snapshot
 
@@ -53,6 +60,11 @@ def command(
         )
     chosen = tuple(name for name in (*upgrade, *names) if name != ALL)
     wish = Upgrade(everything=ALL in upgrade, names=chosen)
-    options = SnapshotOptions(upgrade=wish, dry_run=dry_run, adopt_edits=adopt_edits)
+    options = SnapshotOptions(
+        upgrade=wish,
+        as_of="" if as_of == "now" else as_of and moment(as_of, "--as-of"),
+        dry_run=dry_run,
+        adopt_edits=adopt_edits,
+    )
     result = snapshot(session.project(), session.tools(), options)
     session.show(render(result), data(result))

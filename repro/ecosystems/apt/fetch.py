@@ -52,12 +52,13 @@ def wanted(
 def release_dates(provenance: Iterable[Provenance]) -> dict[str, tuple[datetime, ...]]:
     """Return {archive: dates of its releases, newest first} of a seal's provenance.
 
-    What is not dated is left out: without a date the snapshot archive cannot be asked.
+    A release that was read from the snapshot archive has the date of that state. What is not
+    dated is left out: without a date the snapshot archive cannot be asked.
     """
     found: dict[str, set[datetime]] = {}
     for one in provenance:
         for name, value in one.facts:
-            if name == "date":
+            if name in ("date", "snapshot"):
                 try:
                     moment = datetime.fromisoformat(value)
                 except ValueError:

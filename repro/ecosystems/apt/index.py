@@ -10,12 +10,13 @@ from pathlib import Path
 
 from repro.addresses import redact
 from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt, release_date
-from repro.ecosystems.apt.sources import KEYRING
+from repro.ecosystems.apt.sources import TIMESTAMP
 from repro.errors import LockError
 from repro.files import local_errors
 from repro.locks.apt import from_fields
 from repro.locks.names import said
 from repro.models.lock import Deb, Provenance
+from repro.models.project import DEBIAN, Family, family_of
 from repro.process import Done, run, which
 
 _SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
@@ -34,11 +35,11 @@ class Target:
     release: str
 
 
-def parse_targets(text: str) -> tuple[Target, ...]:
+def parse_targets(text: str, family: Family = DEBIAN) -> tuple[Target, ...]:
     """Return the archives' indexes in the output of `apt-get indextargets`.
 
     The local source is left out. Raises LockError for an index that apt does not trust, or that
-    is not Debian's.
+    is not the family's.
     """
     found = []
     for paragraph in text.strip().split("\n\n"):
@@ -55,19 +56,25 @@ def parse_targets(text: str) -> tuple[Target, ...]:
                 f"{base}: apt says no {', '.join(missing)} of this index",
                 hint="remove the apt folder of the cache and run again",
             )
-        if fields.get("Origin") != "Debian":
+        if fields.get("Origin") != family.origin:
             raise LockError(
-                f"{base}: its origin is {fields.get('Origin', 'not given')!r}, not Debian",
-                hint="name a mirror of Debian itself: [apt] mirror in repro.toml",
+                f"{base}: its origin is {fields.get('Origin', 'not given')!r}, not {family.origin}",
+                hint=f"name a mirror of {family.origin} itself: [apt] mirror in repro.toml",
             )
         found.append(
             Target(
                 file=Path(fields["Filename"]),
-                archive=fields["Repo-URI"].rstrip("/").rpartition("/")[2],
+                archive=_archive(fields["Repo-URI"]),
                 release=fields["Release"],
             )
         )
     return tuple(found)
+
+
+def _archive(address: str) -> str:
+    """The last part of a mirror's address, before the timestamp of a past state."""
+    parts = address.rstrip("/").split("/")
+    return parts[-2] if TIMESTAMP.fullmatch(parts[-1]) else parts[-1]
 
 
 def fields_of(paragraph: str) -> dict[str, str]:
@@ -89,7 +96,7 @@ class PackageIndexes:
         """The verified indexes. Raises LockError when one is not."""
         if self._targets is None:
             done = self.apt.call("apt-get", "indextargets", "Created-By: Packages")
-            self._targets = parse_targets(_checked(done).text)
+            self._targets = parse_targets(_checked(done).text, family_of(self.apt.suite))
             if not self._targets:
                 raise LockError(f"{self.apt.suite}: the archive has no package index")
         return self._targets
@@ -125,31 +132,38 @@ class PackageIndexes:
                     text = data[start : end if end >= 0 else len(data)].decode()
                     where = f"the index of {target.release}"
                     found[sha256] = from_fields(
-                        fields_of(text.strip("\n")), archive=target.archive, where=where
+                        fields_of(text.strip("\n")),
+                        archive=target.archive,
+                        where=where,
+                        architecture=self.apt.architecture,
                     )
         return found
 
     def provenance(self) -> tuple[Provenance, ...]:
         """Return InRelease hash, date and signer of each release, and apt's version."""
-        found = []
-        for target in self.targets:
+        found: dict[Path, Provenance] = {}
+        for target in self.targets:  # one a component
             name = target.file.name.partition(f"_{target.release}_")[0]
             path = target.file.with_name(f"{name}_{target.release}_InRelease")
-            if path.is_file():
+            if path not in found and path.is_file():
                 with local_errors(path):
                     data = path.read_bytes()
-                found.append(
-                    Provenance(
-                        source=f"{target.archive} {target.release}",
-                        facts=(
-                            ("inrelease", hashlib.sha256(data).hexdigest()),
-                            ("date", release_date(data.decode(errors="replace"))),
-                            *(("signer", one) for one in self._signers(path, target.archive)),
-                        ),
-                    )
+                found[path] = Provenance(
+                    source=f"{target.archive} {target.release}",
+                    facts=(
+                        ("inrelease", hashlib.sha256(data).hexdigest()),
+                        ("date", release_date(data.decode(errors="replace"))),
+                        *self._past(target.archive),
+                        *(("signer", one) for one in self._signers(path, target.archive)),
+                    ),
                 )
         done = _checked(self.apt.call("apt-get", "--version"))
-        return (*found, Provenance(source="apt", facts=(("version", done.text.split()[1]),)))
+        version = Provenance(source="apt", facts=(("version", done.text.split()[1]),))
+        return (*found.values(), version)
+
+    def _past(self, archive: str) -> Iterable[tuple[str, str]]:
+        past = self.apt.sources.mirror(archive).past
+        return (("snapshot", past),) if past else ()
 
     def _contents(self) -> Iterator[bytes]:
         for target in self.targets:
@@ -158,7 +172,7 @@ class PackageIndexes:
 
     def _signers(self, path: Path, archive: str) -> Iterable[str]:
         """Fingerprints of the good signatures' primary keys, as far as gpgv is there to ask."""
-        keys = self.apt.sources.mirror(archive).signed_by or KEYRING
+        keys = self.apt.sources.mirror(archive).signed_by or family_of(self.apt.suite).keyring
         gpgv = which("gpgv")
         if gpgv is None or "-----BEGIN" in keys or not keys.endswith(".gpg"):
             return ()

@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from repro.addresses import redact
-from repro.ecosystems.apt.sources import KEYRING, AptSources, Mirror
+from repro.ecosystems.apt.sources import AptSources, Mirror
 from repro.errors import EngineError, LockError, NetworkError, ReproError, UsageError
 from repro.files import local_errors, make_folder, scratch, write_atomic
+from repro.models.project import Family, family_of
 from repro.process import Done, run, which
 
 TIMEOUT = 1800.0
@@ -51,6 +52,7 @@ class PrivateApt:
     scratch: Path
     suite: str
     sources: AptSources
+    architecture: str = "amd64"
     status: bytes = b""
     """What dpkg knows as installed: a base image's own record, nothing for a bootstrap."""
     _one: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -69,7 +71,7 @@ class PrivateApt:
         make_folder(self.scratch / "parts")
         write_atomic(self.scratch / "status", self.status)
         write_atomic(self.scratch / "preferences", _PREFERENCES.encode())
-        write_atomic(self.scratch / "parts" / "debian.sources", self._debian().encode(), 0o600)
+        write_atomic(self.scratch / "parts" / "archive.sources", self._archive().encode(), 0o600)
         write_atomic(self.scratch / "parts" / "local.sources", self._local().encode())
         write_atomic(self.scratch / "apt.conf", self._configuration().encode(), 0o600)
 
@@ -160,14 +162,16 @@ class PrivateApt:
         return done.text
 
     def _suites(self) -> tuple[tuple[Mirror, tuple[str, ...]], ...]:
-        debian, security = (self.sources.mirror(name) for name in ("debian", "debian-security"))
-        return (
-            (debian, (self.suite, f"{self.suite}-updates")),
-            (security, (f"{self.suite}-security",)),
+        return tuple(
+            (self.sources.mirror(archive), tuple(f"{self.suite}{suffix}" for suffix in suffixes))
+            for archive, suffixes in family_of(self.suite).archives_for(self.architecture)
         )
 
-    def _debian(self) -> str:
-        return "\n".join(_source(mirror, " ".join(suites)) for mirror, suites in self._suites())
+    def _archive(self) -> str:
+        family = family_of(self.suite)
+        return "\n".join(
+            _source(mirror, " ".join(suites), family) for mirror, suites in self._suites()
+        )
 
     def _local(self) -> str:
         return f"Types: deb\nURIs: {local_address(self.root / 'local')}\nSuites: ./\nTrusted: yes\n"
@@ -193,8 +197,8 @@ class PrivateApt:
             ("Dir::Cache", str(root / "cache")),
             ("Dir::Log", str(root / "log")),
             ("Dir::Bin::Methods", "/usr/lib/apt/methods"),
-            ("APT::Architecture", "amd64"),
-            ("APT::Architectures::", "amd64"),
+            ("APT::Architecture", self.architecture),
+            ("APT::Architectures::", self.architecture),
             ("APT::Install-Recommends", "false"),
             ("APT::Install-Suggests", "false"),
             ("APT::Sandbox::User", ""),
@@ -228,8 +232,8 @@ def failure(done: Done, suite: str) -> ReproError:
     if _UNTRUSTED.search(_UNSIGNED.sub("", text) if _NOT_GIVEN.search(text) else text):
         return LockError(
             f"{suite}: the archive's index is not to be trusted; the old one was kept\n  {said}",
-            hint="check this host's clock and its key ring "
-            "(apt-get install debian-archive-keyring), or take another mirror: [apt] mirror",
+            hint="check this host's clock and its key ring (apt-get install "
+            f"{family_of(suite).keyring_package}), or take another mirror: [apt] mirror",
         )
     return NetworkError(
         f"{suite}: the archive's index cannot be fetched\n  {said}",
@@ -250,19 +254,21 @@ def release_date(text: str) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _source(mirror: Mirror, suites: str) -> str:
-    signed_by = mirror.signed_by or KEYRING
+def _source(mirror: Mirror, suites: str, family: Family) -> str:
+    signed_by = mirror.signed_by or family.keyring
     for word in signed_by.split() if "-----BEGIN" not in signed_by else ():
         if not Path(word).is_file():
             raise UsageError(
                 f"{word}: the archive's key ring is missing",
-                hint="apt-get install debian-archive-keyring",
+                hint=f"apt-get install {family.keyring_package}",
             )
     if "-----BEGIN" in signed_by:  # a key itself: its lines are folded below the field
         signed_by = "".join(f"\n {line.strip()}" for line in signed_by.splitlines())
+    # a past state has long expired: its InRelease is pinned by its hash instead
+    valid = "Check-Valid-Until: no\n" if mirror.past else ""
     return (
-        f"Types: deb\nURIs: {mirror.base}\nSuites: {suites}\nComponents: main\n"
-        f"Signed-By: {signed_by}\n"
+        f"Types: deb\nURIs: {mirror.base}\nSuites: {suites}\nComponents: {family.components}\n"
+        f"Signed-By: {signed_by}\n{valid}"
     )
 
 

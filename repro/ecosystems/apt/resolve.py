@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from repro.addresses import redact
+from repro.download import Http
 from repro.ecosystems.apt.index import PackageIndexes
+from repro.ecosystems.apt.past import Past, sources_as_of
 from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
 from repro.ecosystems.apt.sources import host_sources
 from repro.ecosystems.apt.status import versions
@@ -86,15 +89,16 @@ class Pins:
         """Return {sha256: package}."""
         return {deb.sha256: deb for deb in self.debs}
 
-    def write(self, folder: Path, suite: str) -> None:
+    def write(self, folder: Path, suite: str, architecture: str = "amd64") -> None:
         """Write them as a flat repository that apt reads."""
         packages = render(self.debs).encode()
+        text = release(packages, LOCAL_ORIGIN, suite, architecture)
         write_atomic(folder / "Packages", packages)
-        write_atomic(folder / "Release", release(packages, LOCAL_ORIGIN, suite).encode())
+        write_atomic(folder / "Release", text.encode())
 
 
 class AptResolver:
-    """Resolves on a private apt below `cache`; any suite, no root."""
+    """Resolves on a private apt below `cache`; any suite and architecture, no root."""
 
     def __init__(
         self,
@@ -102,11 +106,16 @@ class AptResolver:
         sources: Sources,
         progress: Progress,
         claim: Claim | None = None,
+        *,
+        http: Http | None = None,
+        architecture: str = "amd64",
     ) -> None:
         self.cache = cache
         self.sources = sources
         self.progress = progress
         self.claim = claim or Claim(progress=progress)
+        self.http = http or Http(progress=progress)
+        self.architecture = architecture
 
     @contextmanager
     def open(
@@ -116,16 +125,24 @@ class AptResolver:
         status: bytes | None = None,
         previous: tuple[Deb, ...] = (),
         upgrade: Upgrade | None = None,
+        past: Past | None = None,
     ) -> Iterator[AptIndex]:
         """Yield the suite's up-to-date index; what `previous` pins stays, as far as it may.
 
         `status` is the dpkg record of a base image that the packages come on top of; None: of no
-        image. `previous` must come from the same suite. Raises NetworkError, LockError where an
-        index is not to be trusted, UsageError where the host lacks sources or keys.
+        image. `previous` must come from the same suite and architecture. With `past` the index is
+        the one of that moment. Raises NetworkError, LockError where an index is not to be trusted
+        or not the one that the past's lock was made from, UsageError where the host lacks sources
+        or keys.
         """
-        sources = host_sources(self.sources)
+        sources = host_sources(self.sources, self.architecture)
+        if past is not None:
+            sources = sources_as_of(
+                sources, past.moment, suite=suite, architecture=self.architecture, http=self.http
+            )
         mirrors = repr([(mirror.archive, mirror.base) for mirror in sources.mirrors])
-        name = f"{suite}-{hashlib.sha256(mirrors.encode()).hexdigest()[:12]}"
+        other = "" if self.architecture == "amd64" else f"{self.architecture}-"
+        name = f"{suite}-{other}{hashlib.sha256(mirrors.encode()).hexdigest()[:12]}"
         root = make_folder(self.cache / name)
         with (
             exclusive(
@@ -136,22 +153,30 @@ class AptResolver:
             scratch(self.cache) as secret,
         ):
             apt = PrivateApt(
-                root=root, scratch=secret, suite=suite, sources=sources, status=status or b""
+                root=root,
+                scratch=secret,
+                suite=suite,
+                sources=sources,
+                status=status or b"",
+                architecture=self.architecture,
             )
             apt.prepare()
             pins = Pins.kept(previous, upgrade or Upgrade())
             if status is not None:
                 pins = pins.newer_than(versions(status))
-            pins.write(root / "local", suite)
+            pins.write(root / "local", suite, self.architecture)
             with self.progress.task(f"reading the package index of {suite}"):
                 apt.update()
-            yield AptIndex(
+            index = AptIndex(
                 apt,
                 pins,
                 may_move=upgrade is not None and upgrade != Upgrade(),
                 was=previous,
                 on_top=status is not None,
             )
+            if past is not None:
+                past.require_same(index.provenance, lists=root / "lists")
+            yield index
 
 
 class AptIndex:
@@ -172,6 +197,11 @@ class AptIndex:
         self._may_move = may_move
         self._was = was
         self._on_top = on_top
+
+    @cached_property
+    def provenance(self) -> tuple[Provenance, ...]:
+        """InRelease hash, date and signer of each release, and apt's version."""
+        return self._indexes.provenance()
 
     def version(self, package: str) -> str | None:
         """Return the version that would be chosen; None when the suite has no such package."""
@@ -203,14 +233,14 @@ class AptIndex:
         # every round lets go of a pin: it ends
         while done.code and self._may_move and (blockers := self._blockers(done)):
             self._pins = self._pins.without(blockers)
-            self._pins.write(self._apt.root / "local", self._apt.suite)
+            self._pins.write(self._apt.root / "local", self._apt.suite, self._apt.architecture)
             self._apt.update_local()
             done = self._install(words)
         if done.code:
             raise self._unsatisfiable(done, requests, apt_source)
         debs = self._chosen(done.text)
         moved = _moved(self._was, debs, before - {deb.name for deb in self._pins.debs})
-        return AptResolution(debs=debs, provenance=self._indexes.provenance(), moved=moved)
+        return AptResolution(debs=debs, provenance=self.provenance, moved=moved)
 
     def _words(self, requests: tuple[AptRequest, ...], python: str) -> tuple[str, ...]:
         if self._on_top:
@@ -335,11 +365,11 @@ def interpreter_packages(suite: str, python: str) -> tuple[str, ...]:
     if python == "2.7":
         return ("python2.7", "python2", "python-is-python2")
     # Debian keeps distutils apart until 3.12, where it is gone; zoneinfo reads tzdata
-    legacy = ("python3-distutils",) if python in ("3.9", "3.11") else ()
+    legacy = ("python3-distutils",) if python in ("3.9", "3.10", "3.11") else ()
     return (f"python{python}", "python3", *legacy, "tzdata")
 
 
-def release(packages: bytes, origin: str, suite: str) -> str:
+def release(packages: bytes, origin: str, suite: str, architecture: str = "amd64") -> str:
     """Return the Release file of a flat repository with this `Packages` file.
 
     With Suite and Codename: without them mmdebstrap finds nothing to extract (BUILD.md §2).
@@ -347,7 +377,7 @@ def release(packages: bytes, origin: str, suite: str) -> str:
     digest = hashlib.sha256(packages).hexdigest()
     return (
         f"Origin: {origin}\nLabel: {origin}\nSuite: {suite}\nCodename: {suite}\n"
-        "Date: Sat, 01 Jan 2000 00:00:00 UTC\nArchitectures: amd64 all\n"
+        f"Date: Sat, 01 Jan 2000 00:00:00 UTC\nArchitectures: {architecture} all\n"
         f"SHA256:\n {digest} {len(packages)} Packages\n"
     )
 

@@ -1,4 +1,4 @@
-"""Where Debian's archives are mirrored for this host: from apt's own sources and settings.
+"""Where the archives are mirrored for this host: from apt's own sources and settings.
 
 Formats: sources.list(5), apt.conf(5), apt_auth.conf(5). Nothing of this enters a lock.
 """
@@ -16,11 +16,14 @@ from repro.locks.apt import ARCHIVES
 from repro.models.project import Sources
 from repro.process import run, which
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SNAPSHOT_ID = "@SNAPSHOTID@"
 """What apt writes in `Acquire::Snapshots::URI` where the timestamp goes."""
 
+TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+"""How the snapshot archive names a state."""
+
 _ONE_LINE = re.compile(r"deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s+(.+)")
+_OWN_KEYS = re.compile("debian-archive|ubuntu-archive")
 _SETTING = re.compile(r'([^"\s]+) "(.*)";')
 
 # What decides how addresses are reached. Everything else of the host's settings is left out.
@@ -32,12 +35,14 @@ class Mirror:
     """One mirror of an archive.
 
     `base` has no trailing slash and may hold credentials: it is never shown. `signed_by` is what
-    a source's `Signed-By` says: key ring paths, or a key itself; empty: nothing.
+    a source's `Signed-By` says: key ring paths, or a key itself; empty: nothing. `past` is the
+    timestamp of a past state that is kept there, "" for the archive as it is now.
     """
 
     archive: str
     base: str = field(repr=False)
     signed_by: str = ""
+    past: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +66,7 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AptSources:
-    """All that reaches Debian's archives from here. Held in memory only.
+    """All that reaches the archives from here. Held in memory only.
 
     `snapshots` are (archive, address with SNAPSHOT_ID in it); `settings` are (name, value) of
     apt's configuration that a private apt must have too; `auth` are apt's credential files.
@@ -78,12 +83,17 @@ class AptSources:
         for mirror in self.mirrors:
             if mirror.archive == archive:
                 return mirror
+        below = "debian and debian-security lie" if archive[:6] == "debian" else f"{archive} lies"
         raise UsageError(
             f"no mirror of the archive {archive!r} is known: "
             "no source in /etc/apt/sources.list.d or /etc/apt/sources.list ends with its name",
             hint='set one in repro.toml: [apt] mirror = "https://deb.example.org" '
-            "(debian and debian-security lie below it)",
+            f"({below} below it)",
         )
+
+    def signed_by(self, archive: str) -> str:
+        """Return what the host says of the archive's keys; empty when it says nothing."""
+        return next((one.signed_by for one in self.mirrors if one.archive == archive), "")
 
     def addresses(self, archive: str, filename: str) -> Iterator[str]:
         """Yield where a file below the archive's root may be, with credentials where needed."""
@@ -103,19 +113,22 @@ class AptSources:
         return address
 
     def proxies(self) -> dict[str, str]:
-        """Return apt's proxy for each mirror, as requests wants it: {`scheme://host`: proxy}."""
+        """Return apt's proxy for each host, as requests wants it: {`scheme://host`: proxy}."""
         found = {}
-        for parts in (urlsplit(mirror.base) for mirror in self.mirrors):
+        for parts in map(urlsplit, self._bases()):
             proxy = self._acquire(parts.scheme, parts.hostname or "", "proxy")
             if proxy and proxy.upper() != "DIRECT":
                 found[f"{parts.scheme}://{parts.hostname}"] = proxy
         return found
 
     def authorities(self) -> dict[str, str]:
-        """Return apt's CA bundle for each mirror that has one: {host: path}."""
-        hosts = {urlsplit(m.base).hostname or "" for m in self.mirrors if m.base[:6] == "https:"}
+        """Return apt's CA bundle for each host that has one: {host: path}."""
+        hosts = {urlsplit(base).hostname or "" for base in self._bases() if base[:6] == "https:"}
         found = {host: self._acquire("https", host, "cainfo") for host in sorted(hosts)}
         return {host: path for host, path in found.items() if path}
+
+    def _bases(self) -> tuple[str, ...]:
+        return (*(mirror.base for mirror in self.mirrors), *(base for _, base in self.snapshots))
 
     def _acquire(self, scheme: str, host: str, option: str) -> str | None:
         """A setting as apt looks it up: per host, then per scheme; https falls back on http."""
@@ -131,16 +144,17 @@ class AptSources:
         return None
 
 
-def host_sources(sources: Sources) -> AptSources:
+def host_sources(sources: Sources, architecture: str = "amd64") -> AptSources:
     """Read the host's apt sources and settings; `[apt]` of repro.toml replaces what it names.
 
-    Raises UsageError for an address that cannot be used.
+    Sources that are for other architectures alone are left out. Raises UsageError for an address
+    that cannot be used.
     """
     settings = parse_settings(_dump())
     file = _located(settings, "netrc", "auth.conf")
     folder = _located(settings, "netrcparts", "auth.conf.d")
     return AptSources(
-        mirrors=_configured(sources) or tuple(_host_mirrors(settings)),
+        mirrors=_configured(sources) or tuple(_host_mirrors(settings, architecture)),
         snapshots=_snapshots(sources, settings),
         settings=tuple((name, value) for name, value in settings if _PASSED_ON.match(name)),
         logins=tuple(_host_logins(file, folder)),
@@ -154,8 +168,8 @@ def parse_settings(dump: str) -> tuple[tuple[str, str], ...]:
     return tuple((match[1], match[2]) for match in lines if match)
 
 
-def parse_one_line(text: str) -> tuple[Mirror, ...]:
-    """Return the mirrors that a one-line `sources.list` names."""
+def parse_one_line(text: str, architecture: str = "amd64") -> tuple[Mirror, ...]:
+    """Return the mirrors that a one-line `sources.list` names for an architecture."""
     found: list[Mirror] = []
     for raw in text.splitlines():
         match = _ONE_LINE.fullmatch(raw.partition("#")[0].strip())
@@ -168,13 +182,17 @@ def parse_one_line(text: str) -> tuple[Mirror, ...]:
                 uris=[match[2]],
                 components=match[4].split(),
                 architectures=options.get("arch", "").split(","),
+                wanted=architecture,
                 signed_by=options.get("signed-by", ""),
             )
     return tuple(found)
 
 
-def parse_deb822(text: str) -> tuple[Mirror, ...]:
-    """Return the mirrors that a deb822 `.sources` file names, `Enabled: no` left out."""
+def parse_deb822(text: str, architecture: str = "amd64") -> tuple[Mirror, ...]:
+    """Return the mirrors that a deb822 `.sources` file names for an architecture.
+
+    Those with `Enabled: no` are left out.
+    """
     from debian.deb822 import Deb822
 
     found: list[Mirror] = []
@@ -186,6 +204,7 @@ def parse_deb822(text: str) -> tuple[Mirror, ...]:
                 uris=fields.get("uris", "").split(),
                 components=fields.get("components", "").split(),
                 architectures=fields.get("architectures", "").split(),
+                wanted=architecture,
                 signed_by=fields.get("signed-by", ""),
             )
     return tuple(found)
@@ -214,15 +233,20 @@ def _login(words: Mapping[str, str]) -> tuple[Login, ...]:
 
 
 def _usable(
-    *, uris: Iterable[str], components: Iterable[str], architectures: Iterable[str], signed_by: str
+    *,
+    uris: Iterable[str],
+    components: Iterable[str],
+    architectures: Iterable[str],
+    signed_by: str,
+    wanted: str,
 ) -> Iterator[Mirror]:
-    """Mirrors of Debian's own archives: known by the last part of the address.
+    """Mirrors of the distributions' own archives: known by the last part of the address.
 
     Others call their archive `debian` too; none of them has the component `main` and Debian's
     signature, which apt checks.
     """
-    wanted = [name for name in architectures if name]
-    if "main" not in components or (wanted and "amd64" not in wanted):
+    named = [name for name in architectures if name]
+    if "main" not in components or (named and wanted not in named):
         return
     for uri in uris:
         base = uri.rstrip("/")
@@ -247,7 +271,9 @@ def _mirror_list(path: Path, signed_by: str) -> Iterator[Mirror]:
     """Mirrors of an apt-transport-mirror(1) list: one address a line, then options."""
     for line in _read(path).splitlines():
         uri = line.partition("#")[0].split()[:1]
-        yield from _usable(uris=uri, components=["main"], architectures=[], signed_by=signed_by)
+        yield from _usable(
+            uris=uri, components=["main"], architectures=[], signed_by=signed_by, wanted=""
+        )
 
 
 def _keys(signed_by: str) -> str:
@@ -308,15 +334,16 @@ def _located(settings: Iterable[tuple[str, str]], name: str, default: str) -> Pa
     )
 
 
-def _host_mirrors(settings: tuple[tuple[str, str], ...]) -> Iterator[Mirror]:
-    """Every usable mirror of the host's sources, those with Debian's own key ring first."""
+def _host_mirrors(settings: tuple[tuple[str, str], ...], architecture: str) -> Iterator[Mirror]:
+    """Every usable mirror of the host's sources, those with the archive's own key ring first."""
     folder = _located(settings, "sourceparts", "sources.list.d")
-    found = list(parse_one_line(_read(_located(settings, "sourcelist", "sources.list"))))
+    listed = _read(_located(settings, "sourcelist", "sources.list"))
+    found = list(parse_one_line(listed, architecture))
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix == ".list":
-            found += parse_one_line(_read(path))
+            found += parse_one_line(_read(path), architecture)
         elif path.suffix == ".sources":
-            found += parse_deb822(_read(path))
+            found += parse_deb822(_read(path), architecture)
     seen: set[tuple[str, str]] = set()
     for mirror in sorted(found, key=_foreign):
         if (mirror.archive, mirror.base) not in seen:
@@ -325,7 +352,7 @@ def _host_mirrors(settings: tuple[tuple[str, str], ...]) -> Iterator[Mirror]:
 
 
 def _foreign(mirror: Mirror) -> bool:
-    return bool(mirror.signed_by) and "debian-archive" not in mirror.signed_by
+    return bool(mirror.signed_by) and not _OWN_KEYS.search(mirror.signed_by)
 
 
 def _host_logins(file: Path, folder: Path) -> Iterator[Login]:

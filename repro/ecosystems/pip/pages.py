@@ -38,7 +38,8 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 class ListedFile:
     """A file as an index lists it; `sha256` (hex) and `size` (bytes) where it says them.
 
-    `address` may carry credentials: it is hidden from `repr`.
+    `address` may carry credentials: it is hidden from `repr`. `dated`: whether it is said when
+    the file was uploaded (PEP 700).
     """
 
     filename: str
@@ -46,6 +47,7 @@ class ListedFile:
     index: str
     sha256: str | None = None
     size: int | None = None
+    dated: bool = False
 
 
 def project_of(filename: str) -> tuple[str, str] | None:
@@ -69,12 +71,14 @@ def parse_page(data: bytes, kind: str, *, base: str, index: str) -> tuple[Listed
     """
     found = _json_files(data, base) if kind.startswith(_JSON) else _html_files(data, base)
     return tuple(
-        ListedFile(filename=name, address=address, index=index, sha256=sha256, size=size)
-        for name, address, sha256, size in found
+        ListedFile(
+            filename=name, address=address, index=index, sha256=sha256, size=size, dated=dated
+        )
+        for name, address, sha256, size, dated in found
     )
 
 
-_Row = tuple[str, str, str | None, int | None]
+_Row = tuple[str, str, str | None, int | None, bool]
 
 
 def _json_files(data: bytes, base: str) -> Iterator[_Row]:
@@ -86,6 +90,7 @@ def _json_files(data: bytes, base: str) -> Iterator[_Row]:
                 urljoin(base, str(item["url"])),
                 item.get("hashes", {}).get("sha256"),
                 size if isinstance(size, int) else None,
+                isinstance(item.get("upload-time"), str),
             )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a project page: {error!r}") from None
@@ -98,7 +103,7 @@ def _html_files(data: bytes, base: str) -> Iterator[_Row]:
         address, fragment = urldefrag(link.url)
         name = unquote(urlsplit(address).path.rpartition("/")[2])
         sha256 = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
-        yield name, address, sha256, None
+        yield name, address, sha256, None, False
 
 
 class Catalogue:
@@ -132,6 +137,24 @@ class Catalogue:
                     yield file
         if failed is not None and not (anything and is_absent(failed)):
             raise failed
+
+    def undated(self, filename: str) -> str | None:
+        """Return the address of the source that lists a file without its upload time, if any.
+
+        It holds no credentials. Raises NetworkError.
+        """
+        found = project_of(filename)
+        for key, read in self._sources(found[0], "") if found else ():
+            try:
+                page = self._once((key, found[0]), read) if found else ()
+            except NetworkError as error:
+                if is_absent(error):
+                    continue
+                raise
+            if any(file.filename == filename and not file.dated for file in page):
+                known = {index.alias: index.address for index in self.indexes.indexes}
+                return redact(known.get(key, key))
+        return None
 
     def _sources(
         self, name: str, alias: str
@@ -193,6 +216,7 @@ class Catalogue:
                 index=file.index,
                 sha256=file.sha256,
                 size=file.size,
+                dated=file.dated,
             )
             for file in files
         )

@@ -65,13 +65,29 @@ def resolve(
         http=http,
         builder=builder,
     )
-    packages, name, version = resolver.packages()
+    try:
+        packages, name, version = resolver.packages()
+    except uv.UndatedError as error:
+        raise resolver.naming_the_index(error) from error
     artifacts = resolver.artifacts(without(packages, provided))
     return PipResolution(artifacts=artifacts, provenance=_provenance(name, version))
 
 
 def _provenance(name: str, version: str) -> tuple[Provenance, ...]:
     return (Provenance(source="pip", facts=(("resolver", name), ("version", version))),)
+
+
+def _refuse_as_of(request: PipRequest) -> None:
+    """Refuse the past where nothing can look at upload times: pip-tools and old pips do not."""
+    if request.environment.as_of:
+        why = f"Python {request.target.python}"
+        if request.target.version >= uv.OLDEST:
+            why = 'resolver = "pip-tools"'
+        raise UsageError(
+            f"as-of {request.environment.as_of}: {why}: pip-tools cannot leave out what was "
+            "uploaded later",
+            hint='take as-of away; or let uv resolve, for Python 3.6 and later: resolver = "uv"',
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +106,7 @@ class _Resolver:
         request, indexes = self.request, self.catalogue.indexes
         folder = self.store.root / "tmp"
         if request.target.version < uv.OLDEST or request.environment.resolver == "pip-tools":
+            _refuse_as_of(request)
             found = piptools.compile_in_image(
                 request,
                 self.catalogue,
@@ -111,6 +128,17 @@ class _Resolver:
                 raise
         found = uv_in_image.compile_in_image(request, indexes, builder=self.builder, folder=folder)
         return found, "uv in the image", uv.version()
+
+    def naming_the_index(self, error: uv.UndatedError) -> UsageError:
+        """Return the error with the index that does not date its files."""
+        for filename in error.files:
+            if (address := self.catalogue.undated(filename)) is not None:
+                return UsageError(
+                    f"{error.message}; {address} does not say it",
+                    hint="take as-of away, or use an index that says upload times (PEP 700) in "
+                    "its place",
+                )
+        return error
 
     def _check_withheld(self, error: UsageError) -> None:
         """Raise NetworkError where uv did not find what an index does not let us see.

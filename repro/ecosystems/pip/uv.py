@@ -43,11 +43,21 @@ _GLIBC = (17, 28, *range(31, 41))
 """The glibc 2.N that uv knows as a platform (`uv pip compile --help`)."""
 
 # What of the user's uv settings may reach the resolver: how to connect, never what to choose.
+_UNDATED = re.compile(r"`([^`\n]+)` is missing an upload date")
+
 _KEPT = re.compile(
     r"UV_(CACHE_DIR|HTTP_\w+|INDEX_\w+_(USERNAME|PASSWORD)|INSECURE_HOST|KEYRING_PROVIDER|"
     r"NATIVE_TLS|SYSTEM_CERTS|OFFLINE|REQUEST_TIMEOUT|CONCURRENT_\w+)"
 )
 _DROPPED = re.compile(r"UV_|PIP_|PYTHON|VIRTUAL_ENV$|CONDA_")
+
+
+class UndatedError(UsageError):
+    """Files of which no index says when they were uploaded, where the past is asked for."""
+
+    def __init__(self, message: str, *, hint: str, files: tuple[str, ...]) -> None:
+        super().__init__(message, hint=hint)
+        self.files = files
 
 
 class NeedsBuildError(UsageError):
@@ -81,7 +91,11 @@ def arguments(inputs: InputFiles, request: PipRequest) -> list[str]:
 
     Run in the folder with `inputs`; the old pins, where there are any, lie there as OUTPUT.
     """
-    words = ["pip", "compile", "--no-config", "--no-progress", "--color", "never", "--quiet"]
+    words = ["pip", "compile", "--no-config", "--no-progress", "--color", "never"]
+    if as_of := request.environment.as_of:  # which it passes over silently when it is quiet
+        words += ["--exclude-newer", as_of]
+    else:
+        words += ["--quiet"]
     words += ["--format", "pylock.toml", "--output-file", OUTPUT, "--no-header", "--no-annotate"]
     words += ["--no-sources", "--python-version", request.target.full_version]
     words += ["--python-platform", platform(request.target), "--no-python-downloads"]
@@ -149,17 +163,45 @@ def _compile(
             env=environment(indexes, os.environ),
             cwd=work,
         )
+        said = done.stderr.decode(errors="replace")
+        require_dated(undated(said), request)
         if done.code:
-            raise failure(done.stderr.decode(errors="replace"), request)
-        return parse((work / OUTPUT).read_text(), indexes)
+            raise failure(said, request)
+        return parse((work / OUTPUT).read_text(), indexes, request)
 
 
-def parse(text: str, indexes: Indexes) -> tuple[Package, ...]:
+def undated(said: str) -> tuple[str, ...]:
+    """Return the names of the files of which uv says that no index dates them."""
+    return tuple(_UNDATED.findall(said))
+
+
+def require_dated(files: Iterable[str], request: PipRequest) -> None:
+    """Raise UndatedError where uv could not tell whether some files were there `as_of`.
+
+    It left them out, or took them from a folder whatever their age.
+    """
+    names_ = tuple(sorted(set(files)))
+    if request.environment.as_of and names_:
+        raise UndatedError(
+            f"{input_names(request.environment.pip)}: as-of {request.environment.as_of}: it is "
+            f"not known when these were uploaded: {names.paths_shown(names_)}",
+            hint="take as-of away, or use an index that says it (PEP 700)",
+            files=names_,
+        )
+
+
+def parse(text: str, indexes: Indexes, request: PipRequest | None = None) -> tuple[Package, ...]:
     """Read uv's pylock.toml (PEP 751): every package with the files that fit the target.
 
-    Raises UsageError for a package that is not from an index, and when the text is no pylock.
+    Raises UsageError for a package that is not from an index, and when the text is no pylock;
+    UndatedError as `require_dated`.
     """
     try:
+        listed = [
+            item for entry in tomllib.loads(text).get("packages", []) for item in _files(entry)
+        ]
+        if request is not None:
+            require_dated((_name(item) for item in listed if "upload-time" not in item), request)
         entries = tomllib.loads(text).get("packages", [])
         return tuple(sorted((_package(e, indexes) for e in entries), key=lambda p: p.name))
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
@@ -176,21 +218,29 @@ def _package(entry: Mapping[str, Any], indexes: Indexes) -> Package:
             f"{name}: is required by address, not from an index",
             hint=f"require a released version of {name}, or vendor it into the project",
         )
-    files = list(entry.get("wheels", []))
-    if "sdist" in entry:
-        files.append(entry["sdist"])
     return Package(
         name=name,
         version=entry["version"],
-        files=tuple(_file(item, indexes) for item in files),
+        files=tuple(_file(item, indexes) for item in _files(entry)),
     )
 
 
+def _files(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*entry.get("wheels", []), *([entry["sdist"]] if "sdist" in entry else [])]
+
+
+def _address(item: Mapping[str, Any]) -> str:
+    return item.get("url") or Path(item["path"]).absolute().as_uri()
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return item.get("name") or unquote(urlsplit(_address(item)).path.rpartition("/")[2])
+
+
 def _file(item: Mapping[str, Any], indexes: Indexes) -> ListedFile:
-    address = item.get("url") or Path(item["path"]).absolute().as_uri()
-    name = item.get("name") or unquote(urlsplit(address).path.rpartition("/")[2])
+    address = _address(item)
     return ListedFile(
-        filename=name,
+        filename=_name(item),
         address=indexes.with_credentials(address),
         index=indexes.alias_of(address),
         sha256=item.get("hashes", {}).get("sha256"),

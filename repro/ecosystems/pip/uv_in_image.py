@@ -48,9 +48,10 @@ def compile_in_image(
             ),
             work / "log",
         )
+        uv.require_dated(uv.undated(done.log), request)
         if not done.execution.succeeded:
             raise uv.failure(done.log, request)
-        packages = uv.parse(read_result(stage / uv.OUTPUT), shown.indexes)
+        packages = uv.parse(read_result(stage / uv.OUTPUT), shown.indexes, request)
     return tuple(
         replace(
             package,

@@ -12,7 +12,7 @@ from repro.files import copy_regular, open_regular
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
 from repro.models.image import ImageRecord
-from repro.models.lock import Lock, LockState, Seal
+from repro.models.lock import CondaPackage, Lock, LockState, Seal
 from repro.models.project import PLATFORM, Project
 
 SNAPSHOT = "run: repro snapshot"
@@ -118,7 +118,13 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
         )
     if sealed.platform != PLATFORM:
         raise LockError(f"{where}/{seal.SEAL}: is for {sealed.platform}, not {PLATFORM}")
-    return seal.make_lock(debs, sealed)
+    packages: tuple[CondaPackage, ...] = ()
+    if seal.CONDA_LOCK in parts:
+        from repro.locks import conda  # most locks have none, and `status` is quick
+
+        text = _text(parts, seal.CONDA_LOCK, where)
+        packages = conda.parse(text, where=f"{where}/{seal.CONDA_LOCK}").of(sealed.platform)
+    return seal.make_lock(debs, sealed, packages)
 
 
 def _read(folder: Path, name: str, where: str) -> bytes:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from repro.ecosystems.apt.resolve import AptResolution
 from repro.ecosystems.pip.request import PipResolution
 from repro.files import write_together
-from repro.locks import apt, requirements, seal
+from repro.locks import apt, conda, requirements, seal
 from repro.locks.inputs import environment_inputs
 from repro.models.lock import BaseImage, CondaPackage, Lock, Provenance, Seal
 from repro.models.project import Environment, Project
 from repro.workflows.image_record import drop_obsolete
-from repro.workflows.lockfiles import lock_path, read_file
+from repro.workflows.lockfiles import read_file
 from repro.workflows.state import staging, turn
 from repro.workflows.tools import Tools
 
@@ -40,10 +40,21 @@ class Resolution:
 
 def sealed(environment: Environment, resolutions: Sequence[Resolution]) -> tuple[Lock, ...]:
     """Return the locks of all platforms, each bound to the inputs and to the locks' bytes."""
-    return tuple(_lock(environment, found) for found in resolutions)
+    text = _conda_text(environment, {found.platform: found.conda for found in resolutions})
+    shared = ((seal.CONDA_LOCK, seal.digest(text)),) if text is not None else ()
+    return tuple(_lock(environment, found, shared) for found in resolutions)
 
 
-def _lock(environment: Environment, found: Resolution) -> Lock:
+def _conda_text(
+    environment: Environment, packages: Mapping[str, tuple[CondaPackage, ...]]
+) -> bytes | None:
+    """conda-lock.yml, which all platforms share; None where nothing is asked of conda."""
+    if environment.conda is None:
+        return None
+    return conda.render(conda.make(environment.conda, packages)).encode()
+
+
+def _lock(environment: Environment, found: Resolution, shared: tuple[tuple[str, str], ...]) -> Lock:
     sealing = Seal(
         platform=found.platform,
         suite=environment.suite,
@@ -54,6 +65,7 @@ def _lock(environment: Environment, found: Resolution) -> Lock:
         locks=(
             (seal.APT_LOCK, seal.digest(apt.render(found.debs.debs).encode())),
             (seal.PIP_LOCK, seal.digest(requirements.render(found.pip.artifacts).encode())),
+            *shared,
         ),
         pip=found.pip.artifacts,
         system_site_packages=environment.system_site_packages,
@@ -72,13 +84,22 @@ def lock_files(lock: Lock) -> dict[str, bytes]:
     }
 
 
-def differs(project: Project, lock: Lock) -> bool:
+def differs(project: Project, locks: Sequence[Lock]) -> bool:
     """Whether the project's lock files are not these, byte for byte."""
-    folder = project.lock_folder
-    return any(
-        read_file(lock_path(folder, name), where=name) != data
+    folder = project.lock_folder.parent
+    files = all_files(project.environment, locks)
+    return any(read_file(folder / name, where=name) != data for name, data in files.items())
+
+
+def all_files(environment: Environment, locks: Sequence[Lock]) -> dict[str, bytes]:
+    """Return the files of the locks of all platforms, by path below `lockfiles`."""
+    files = {
+        f"{lock.seal.platform}/{name}": data
+        for lock in locks
         for name, data in lock_files(lock).items()
-    )
+    }
+    text = _conda_text(environment, {lock.seal.platform: lock.conda for lock in locks})
+    return files if text is None else {seal.CONDA_LOCK: text, **files}
 
 
 def write_locks(project: Project, tools: Tools, locks: Sequence[Lock]) -> tuple[str, ...]:
@@ -87,9 +108,10 @@ def write_locks(project: Project, tools: Tools, locks: Sequence[Lock]) -> tuple[
     Raises LocalError; the old locks stay as they were then.
     """
     notes: tuple[str, ...] = ()
-    [lock] = locks
+    folder = project.lock_folder.parent
     with turn(project, tools):
-        if drop_obsolete(project, lock):
-            notes += (OBSOLETE,)
-        write_together(project.lock_folder, lock_files(lock), staging=staging(project))
+        for lock in locks:
+            if drop_obsolete(project, lock):
+                notes += (OBSOLETE,)
+        write_together(folder, all_files(project.environment, locks), staging=staging(project))
     return notes

@@ -68,7 +68,7 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
             kept = old.lock.seal.provenance or lock.seal.provenance
             lock = replace(lock, seal=replace(lock.seal, provenance=kept))
         notes = (*old.notes, *said)
-        written = not options.dry_run and differs(project, lock)
+        written = not options.dry_run and differs(project, [lock])
         if written:
             notes += write_locks(project, tools, [lock])
     return SnapshotResult(

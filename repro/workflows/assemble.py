@@ -70,7 +70,7 @@ def below_pip(lock: Lock, tools: Tools) -> tuple[LayerRecipe, ...]:
     base = apt_layer.recipe(
         lock.debs,
         suite=lock.seal.suite,
-        python=lock.seal.python,
+        python="" if lock.conda else lock.seal.python,
         store=tools.store,
         progress=tools.progress,
     )

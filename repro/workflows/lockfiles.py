@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,8 +103,7 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
     `root` shortens the names in messages. Raises LockError naming file and line.
     """
     where = _where(folder, root)
-    sealed = seal.parse(_read(folder, seal.SEAL, where), where=f"{where}/{seal.SEAL}")
-    parts = {name: _read(folder, name, where) for name, _ in sealed.locks}
+    sealed, parts = read_parts(folder, root=root)
     debs = apt.parse(_text(parts, seal.APT_LOCK, where), where=f"{where}/{seal.APT_LOCK}")
     pins = requirements.parse(_text(parts, seal.PIP_LOCK, where), where=f"{where}/{seal.PIP_LOCK}")
     pinned = {(pin.name, pin.version, pin.sha256) for pin in pins}
@@ -118,13 +118,26 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
         )
     if sealed.platform != PLATFORM:
         raise LockError(f"{where}/{seal.SEAL}: is for {sealed.platform}, not {PLATFORM}")
-    packages: tuple[CondaPackage, ...] = ()
-    if seal.CONDA_LOCK in parts:
-        from repro.locks import conda  # most locks have none, and `status` is quick
+    return seal.make_lock(debs, sealed, conda_packages(sealed, parts, where=where))
 
-        text = _text(parts, seal.CONDA_LOCK, where)
-        packages = conda.parse(text, where=f"{where}/{seal.CONDA_LOCK}").of(sealed.platform)
-    return seal.make_lock(debs, sealed, packages)
+
+def read_parts(folder: Path, *, root: Path) -> tuple[Seal, dict[str, bytes]]:
+    """Read a seal, and the bytes of the locks that it names. Raises LockError."""
+    where = _where(folder, root)
+    sealed = seal.parse(_read(folder, seal.SEAL, where), where=f"{where}/{seal.SEAL}")
+    return sealed, {name: _read(folder, name, where) for name, _ in sealed.locks}
+
+
+def conda_packages(
+    sealed: Seal, parts: Mapping[str, bytes], *, where: str
+) -> tuple[CondaPackage, ...]:
+    """Return what conda-lock.yml among these locks holds for the seal's platform."""
+    if seal.CONDA_LOCK not in parts:
+        return ()
+    from repro.locks import conda  # most locks have none, and `status` is quick
+
+    text = _text(parts, seal.CONDA_LOCK, where)
+    return conda.parse(text, where=f"{where}/{seal.CONDA_LOCK}").of(sealed.platform)
 
 
 def _read(folder: Path, name: str, where: str) -> bytes:
@@ -143,7 +156,7 @@ def require_locks(folder: Path, lock: Lock, *, root: Path) -> None:
         raise LockError("the locks changed while their image was made", hint="run it again")
 
 
-def _text(parts: dict[str, bytes], name: str, where: str) -> str:
+def _text(parts: Mapping[str, bytes], name: str, where: str) -> str:
     try:
         return parts[name].decode()
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from repro.locks import apt, requirements, seal, toml
 from repro.models.lock import Lock, PipArtifact, Upgrade
 from repro.models.outcome import SnapshotResult
 from repro.models.project import Project
-from repro.workflows.lockfiles import lock_state, read_file, read_lock
+from repro.workflows.lockfiles import conda_packages, lock_state, read_lock, read_parts
 from repro.workflows.locking import differs, sealed, write_locks
 from repro.workflows.resolution import resolve_environment
 from repro.workflows.tools import Tools
@@ -160,15 +160,8 @@ def _old_lock(project: Project, *, adopt: bool) -> _Old:
 
 def _edited_lock(project: Project) -> Lock:
     """The lock as the edited files have it, under the old seal's settings."""
-    folder = project.lock_folder
-    where = str(folder.relative_to(project.root))
-    parts = {}
-    for name in (seal.SEAL, seal.APT_LOCK, seal.PIP_LOCK):
-        data = read_file(folder / name, where=f"{where}/{name}")
-        if data is None:
-            raise LockError(f"{where}/{name} is missing", hint="run: repro snapshot")
-        parts[name] = data
-    sealed = seal.parse(parts[seal.SEAL], where=f"{where}/{seal.SEAL}")
+    where = str(project.lock_folder.relative_to(project.root))
+    sealed, parts = read_parts(project.lock_folder, root=project.root)
     text = parts[seal.PIP_LOCK].decode(errors="replace")
     known = {(item.name, item.version, item.sha256): item for item in sealed.pip}
     pins = tuple(
@@ -181,7 +174,9 @@ def _edited_lock(project: Project) -> Lock:
     debs = apt.parse(
         parts[seal.APT_LOCK].decode(errors="replace"), where=f"{where}/{seal.APT_LOCK}"
     )
-    return seal.make_lock(debs, replace(sealed, pip=pins))
+    return seal.make_lock(
+        debs, replace(sealed, pip=pins), conda_packages(sealed, parts, where=where)
+    )
 
 
 def _require_adopted(edited: Lock | None, resolved: Lock) -> None:

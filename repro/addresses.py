@@ -7,9 +7,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 def redact(text: str) -> str:
-    """Remove user names, passwords and query strings from every address in `text`."""
+    """Remove user names, passwords, conda's tokens and query strings from addresses in `text`."""
     # greedy: a password may hold an @ of its own
     text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", r"\1", text)
+    text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s'\"]+/t/)[^/\s'\"]+", r"\1…", text)
     return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
 
 

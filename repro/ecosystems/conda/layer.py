@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from repro.ecosystems.base import LayerRecipe
-from repro.ecosystems.conda.layout import PREFIX, channel_name
+from repro.ecosystems.conda.layout import PREFIX, archive_name, channel_name
 from repro.models.image import RECIPE
 from repro.models.lock import CondaPackage
 from repro.progress import Progress
@@ -56,7 +56,7 @@ def key(packages: Iterable[CondaPackage], allow_overlap: Sequence[str] = ()) -> 
         "prefix": PREFIX,
         "allow_overlap": sorted(allow_overlap),
         "packages": sorted(
-            [package.sha256, package.filename, channel_name(package.channel)]
+            [package.sha256, archive_name(package), channel_name(package.channel)]
             for package in packages
         ),
     }

@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from repro.ecosystems.conda.layout import META, PREFIX
+from repro.ecosystems.conda.layout import META, PREFIX, archive_name
 from repro.errors import LockError
 from repro.files import local_errors
 from repro.locks import names
@@ -96,8 +96,9 @@ def _inside(package: CondaPackage, store: Store) -> list[tuple[str, str]]:
     from repro.ecosystems.conda.archive import listing
 
     path = store.path(package.sha256)
-    where = f"conda {package.name} {package.version}: {package.filename}"
-    found = {_distribution(item) for item in listing(path, package.filename, where)}
+    filename = archive_name(package)
+    where = f"conda {package.name} {package.version}: {filename}"
+    found = {_distribution(item) for item in listing(path, filename, where)}
     return sorted(one for one in found if one is not None)
 
 

@@ -61,7 +61,7 @@ class State:
     """How an archive stands: the time of its releases, how long they are valid, what is wrong.
 
     `key` signs; None leaves the InRelease unsigned. `packages` are what the suite holds, `arm`
-    what it holds for arm64; `listed` replaces the bytes that its index is served as, which the
+    what it holds for arm64, `others` what its last component has; `listed` replaces the bytes that its index is served as, which the
     Release does not know.
     """
 
@@ -71,19 +71,23 @@ class State:
     valid: timedelta = timedelta(days=7)
     listed: bytes | None = None
     arm: Sequence[Deb] = ()
+    others: Sequence[Deb] = ()
     origin: str = ""
 
     def indexes(self, family: Family, *, empty: bool) -> dict[str, bytes]:
-        """The package indexes of a suite, by their path in it: the first component has all."""
+        """The package indexes of a suite, by their path in it."""
         architectures = {"amd64": self.packages, **({"arm64": self.arm} if self.arm else {})}
-        first = family.components.split()[0]
-        return {
-            f"{component}/binary-{architecture}/Packages": apt.render(packages).encode()
-            if component == first and not empty
-            else b""
+        found = {
+            f"{component}/binary-{architecture}/Packages": b""
             for component in family.components.split()
-            for architecture, packages in architectures.items()
+            for architecture in architectures
         }
+        if not empty:
+            first, last = family.components.split()[0], family.components.split()[-1]
+            found[f"{last}/binary-amd64/Packages"] = apt.render(self.others).encode()
+            for architecture, packages in architectures.items():
+                found[f"{first}/binary-{architecture}/Packages"] = apt.render(packages).encode()
+        return found
 
     def release(self, suite: str, family: Family, indexes: Mapping[str, bytes]) -> str:
         """The Release file of a suite."""

@@ -39,6 +39,8 @@ def test_every_interpreter_of_every_suite_has_packages() -> None:
     assert "python3" in interpreter_packages("trixie", "3.13")
     assert "python-is-python2" in interpreter_packages("bullseye", "2.7")
     assert "python3-distutils" not in interpreter_packages("trixie", "3.13")
+    assert "python3-distutils" in interpreter_packages("jammy", "3.10")
+    assert "python3-distutils" not in interpreter_packages("noble", "3.12")
     assert "libgomp1" not in BASE
 
 

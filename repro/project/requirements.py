@@ -9,28 +9,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from repro.errors import UsageError
 from repro.locks.names import python_name, sha256, shown, single_line
-
-# pip's `COMMENT_RE`, a "#" at the start or after white space; linear on any line.
-_COMMENT = re.compile(r"(?:^|(?<!\s)\s++)#.*$")
+from repro.locks.pip_text import LINE_LIMIT, logical_lines, option
 
 # What a requirement file, a shell or a Dockerfile would read as something else: continuation,
 # comment, expansion of the environment.
 _FORBIDDEN = re.compile(r"[\\#$`]")
 
 _ITSELF = re.compile(r"\./?(?:\[(?P<extras>[^\]]*)\])?")
-_OPTION = re.compile(r"(?P<name>--[A-Za-z0-9-]+|-[A-Za-z])(?P<value>.*)", re.DOTALL)
 _ARTIFACT = re.compile(r"\.(whl|zip|tar|tar\.(gz|bz2|xz)|tgz|egg)(\[|\s|;|$)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|^(file|git|hg|svn|bzr)[+:]", re.IGNORECASE)
-_LINE_LIMIT = 1 << 16
 _LINES = 5_000
 
-_SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url",
-          "-f": "--find-links"}  # fmt: skip
 _INDEX_HINT = (
     "name the index under [indexes] in repro.toml, without credentials; those come from pip's, "
     "uv's or netrc's own configuration"
@@ -70,14 +63,14 @@ def parse_requirements(text: str, *, where: str) -> RequirementText:
     lines: set[str] = set()
     files: dict[str, list[tuple[int, str]]] = {"--requirement": [], "--constraint": []}
     itself: list[tuple[str, ...]] = []
-    for number, line in _logical_lines(text, where):
+    for number, line in logical_lines(text, where):
         place = f"{where}:{number}"
-        option, target = _option(line, place)
-        if option in files:
-            files[option].append((number, target))
+        name, target = _option(line, place)
+        if name in files:
+            files[name].append((number, target))
         elif (found := _ITSELF.fullmatch(target)) is not None:
             itself.append(_extras(found["extras"], place))
-        elif option:
+        elif name:
             raise _refuse_target(target, place)
         else:
             lines.add(_hashed_requirement(line, place))
@@ -91,50 +84,22 @@ def parse_requirements(text: str, *, where: str) -> RequirementText:
     )
 
 
-def _logical_lines(text: str, where: str) -> Iterator[tuple[int, str]]:
-    """Yield (first line's number, line) with continuations joined and comments removed.
-
-    As pip does: a comment ends a continued line, and comments go after joining. Raises
-    UsageError for a line that no person wrote.
-    """
-    parts: list[str] = []
-    first = size = 0
-    for number, raw in enumerate(text.split("\n"), start=1):
-        if not parts:
-            first, size = number, 0
-        size += len(raw)
-        if size > _LINE_LIMIT:
-            raise UsageError(f"{where}:{first}: longer than {_LINE_LIMIT} characters")
-        if raw.endswith("\\") and not _COMMENT.match(raw):
-            parts.append(raw[:-1])
-            continue
-        parts.append(" " + raw if _COMMENT.match(raw) else raw)
-        line = _COMMENT.sub("", "".join(parts)).strip()
-        parts = []
-        if line:
-            yield first, line
-    if line := _COMMENT.sub("", "".join(parts)).strip():
-        yield first, line
-
-
 def _option(line: str, where: str) -> tuple[str, str]:
     """Split `-r FILE`, `-c FILE`, `-e TARGET` in all of their spellings; no option: ("", line).
 
     Raises UsageError for every other option, without showing its value: it may be a credential.
     """
-    if not line.startswith("-"):
-        return "", line
-    found = _OPTION.match(line)
+    found = option(line, where)
     if found is None:
-        raise UsageError(f"{where}: {shown(line)} is no requirement and no option")
-    name = _SHORT.get(found["name"], found["name"])
+        return "", line
+    name, value = found
     if name not in ("--requirement", "--constraint", "--editable"):
         raise UsageError(
             f"{where}: the option {name} is not read from a requirement file",
             hint=_ADVICE.get(name, "remove the line"),
         )
     try:
-        words = shlex.split(found["value"].removeprefix("="))
+        words = shlex.split(value)
     except ValueError as error:
         raise UsageError(f"{where}: {name}: {error}") from None
     if len(words) != 1:
@@ -189,8 +154,8 @@ def requirement_line(text: str, where: str) -> str:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    if len(text) > _LINE_LIMIT:
-        raise UsageError(f"{where}: the requirement is longer than {_LINE_LIMIT} characters")
+    if len(text) > LINE_LIMIT:
+        raise UsageError(f"{where}: the requirement is longer than {LINE_LIMIT} characters")
     if "@" in text.partition(";")[0] or _ADDRESS.search(text):
         raise _refuse_target(text, where)
     single_line(text, where, UsageError)

@@ -1,0 +1,118 @@
+"""`repro snapshot --adopt FILE`: the lock of another tool, and the inputs that it stands for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from repro.errors import UsageError
+from repro.files import write_atomic
+from repro.locks.foreign.common import LIMIT
+from repro.locks.foreign.read import reader
+from repro.models.foreign import ForeignLock
+from repro.models.lock import Provenance
+from repro.models.project import Project, RequirementSet
+from repro.project import detect, source
+from repro.project.interpreter import Asked, choose
+from repro.project.load import read_settings
+from repro.project.requirements import requirement_line
+
+INPUT = "requirements.in"
+PYTHON_VERSION = ".python-version"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """A foreign lock that a project takes over.
+
+    `project` has the inputs that the lock is sealed with, `inputs` are those of them that the
+    project has not yet: (path, text).
+    """
+
+    lock: ForeignLock
+    sha256: str
+    project: Project
+    inputs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the pins come from."""
+        facts = (("file", self.lock.path), ("format", self.lock.kind), ("sha256", self.sha256))
+        return Provenance(source="adopted", facts=facts)
+
+
+def read_adoption(project: Project, file: Path) -> Adoption:
+    """Read the lock that `file` is; where the project has no inputs, say what they will be.
+
+    Raises UsageError for a file that cannot be read or has another format, LockError naming the
+    place for whatever in it is not that format.
+    """
+    place = file.absolute()
+    inside = place.is_relative_to(project.root)
+    name = str(place.relative_to(project.root)) if inside else place.name
+    real = place.resolve()  # whoever names a link means what it leads to
+    data = source.read_bytes(real.parent, real.name, where="--adopt", limit=LIMIT)
+    text = source.decode(data, where=name)
+    lock = reader(name, text)(text, where=name)
+    inputs: tuple[tuple[str, str], ...] = ()
+    if not project.environment.pip:
+        project, inputs = _with_inputs(project, lock)
+    return Adoption(
+        lock=lock, sha256=hashlib.sha256(data).hexdigest(), project=project, inputs=inputs
+    )
+
+
+def write_inputs(adoption: Adoption) -> None:
+    """Write the inputs that the project has not yet. Raises LocalError."""
+    for name, text in adoption.inputs:
+        write_atomic(adoption.project.root / name, text.encode())
+
+
+def _with_inputs(
+    project: Project, lock: ForeignLock
+) -> tuple[Project, tuple[tuple[str, str], ...]]:
+    """Return the project as it will be with a requirements.in that names what the lock is for."""
+    settings = read_settings(project.root)
+    if settings.pip is not None:
+        raise UsageError(
+            f"{settings.where('environment.pip')} names no requirements, and {lock.path} is a "
+            "lock of some",
+            hint="name their file there, or remove the key: what is asked for is written to "
+            f"{INPUT} then",
+        )
+    lines = _wants(lock)
+    written = [(INPUT, _text(lock, lines))]
+    environment = replace(project.environment, pip=(RequirementSet(path=INPUT, lines=lines),))
+    if (python := _python(project, lock)) is not None:
+        written.append((PYTHON_VERSION, f"{python[1]}\n"))
+        environment = replace(environment, suite=python[0], python=python[1])
+    return replace(project, environment=environment), tuple(written)
+
+
+def _wants(lock: ForeignLock) -> tuple[str, ...]:
+    """What the lock says that it was made for; every package of it where it says nothing."""
+    lines = lock.wants or tuple(sorted({pin.name for pin in lock.pins}))
+    if not lines:
+        raise UsageError(f"{lock.path} pins no Python packages", hint="is this the right file?")
+    return tuple(sorted({requirement_line(line, lock.path) for line in lines}))
+
+
+def _text(lock: ForeignLock, lines: tuple[str, ...]) -> str:
+    head = (
+        f"# What {lock.path} was made for. Its versions and hashes are in lockfiles/: they stay\n"
+        "# until repro snapshot --upgrade NAME lets one move.\n"
+    )
+    return head + "".join(f"{line}\n" for line in lines)
+
+
+def _python(project: Project, lock: ForeignLock) -> tuple[str, str] | None:
+    """Return the (suite, Python) that the lock asks for where nothing else does."""
+    settings = read_settings(project.root)
+    asked = settings.python or settings.suite or detect.find_python(project.root)
+    if asked is not None or not lock.requires_python or project.environment.image:
+        return None
+    where = f"{lock.path}: requires-python"
+    found = choose(None, None, Asked(value=lock.requires_python, where=where))
+    now = (project.environment.suite, project.environment.python)
+    return None if now == (found.suite, found.python) else (found.suite, found.python)

@@ -17,7 +17,8 @@ class SnapshotResult:
     """A lock that was written (or would be: `written` False).
 
     `diff` is against the lock that was there before; None when there was none. `notes` are
-    remarks for the user.
+    remarks for the user. `adopted` is the foreign lock that the pins were taken from; `inputs`
+    are input files that the project did not have: (path, text), written with the lock.
     """
 
     lock: Lock
@@ -26,6 +27,8 @@ class SnapshotResult:
     folder: str
     """Where the locks lie, relative to the project."""
     notes: tuple[str, ...] = ()
+    adopted: str | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,9 +23,14 @@ def render(result: SnapshotResult) -> RenderableType:
         ("lock", f"{result.folder} ({short(lock.key)}), {_what_happened(result)}"),
         ("packages", how_many(lock.counts)),
         ("base", base(lock)),
+        *([("adopted", result.adopted)] if result.adopted is not None else []),
+        *(("input", f"{path}, {_new(result)}") for path, _ in result.inputs),
         *(("note", note) for note in result.notes),
     ]
     parts: list[RenderableType] = [facts(rows)]
+    for path, text in () if result.written else result.inputs:
+        shown = [("", one) for one in text.splitlines() if one]
+        parts += ["", facts([(path, ""), *shown])]
     if result.diff is not None and result.diff.changes:
         parts += ["", lockdiff.render(result.diff)]
     return Group(*parts)
@@ -49,6 +54,10 @@ def _what_happened(result: SnapshotResult) -> str:
     return "not written (dry run)"
 
 
+def _new(result: SnapshotResult) -> str:
+    return "written: commit it" if result.written else "not written yet"
+
+
 def data(result: SnapshotResult) -> dict[str, object]:
     """Return the same as JSON values."""
     lock = result.lock
@@ -62,5 +71,7 @@ def data(result: SnapshotResult) -> dict[str, object]:
         "python": lock.seal.python or None,
         "packages": dict(lock.counts),
         "changes": lockdiff.data(result.diff) if result.diff is not None else None,
+        "adopted": result.adopted,
+        "inputs": [{"path": path, "text": text} for path, text in result.inputs],
         "notes": list(result.notes),
     }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from repro.ecosystems.pip.adopt import refused_pin
 from repro.errors import UsageError
 from repro.files import write_atomic
 from repro.locks.foreign.common import LIMIT
 from repro.locks.foreign.read import reader
+from repro.locks.foreign.select import asks_for_choice
 from repro.models.foreign import ForeignLock
 from repro.models.lock import Provenance
 from repro.models.project import Project, RequirementSet
@@ -17,6 +21,7 @@ from repro.project import detect, source
 from repro.project.interpreter import Asked, choose
 from repro.project.load import read_settings
 from repro.project.requirements import requirement_line
+from repro.workflows.state import staging
 
 INPUT = "requirements.in"
 PYTHON_VERSION = ".python-version"
@@ -48,13 +53,14 @@ def read_adoption(project: Project, file: Path) -> Adoption:
     Raises UsageError for a file that cannot be read or has another format, LockError naming the
     place for whatever in it is not that format.
     """
-    place = file.absolute()
+    place = Path(os.path.normpath(file.absolute()))
     inside = place.is_relative_to(project.root)
     name = str(place.relative_to(project.root)) if inside else place.name
     real = place.resolve()  # whoever names a link means what it leads to
     data = source.read_bytes(real.parent, real.name, where="--adopt", limit=LIMIT)
     text = source.decode(data, where=name)
     lock = reader(name, text)(text, where=name)
+    _require_any(lock)
     inputs: tuple[tuple[str, str], ...] = ()
     if not project.environment.pip:
         project, inputs = _with_inputs(project, lock)
@@ -63,10 +69,18 @@ def read_adoption(project: Project, file: Path) -> Adoption:
     )
 
 
+def _require_any(lock: ForeignLock) -> None:
+    """Raise LockError where no package can be taken over: before any index is asked."""
+    refused = [pin for pin in lock.pins if pin.refusal is not None]
+    if refused and len(refused) == len(lock.pins):
+        raise refused_pin(refused[0])
+
+
 def write_inputs(adoption: Adoption) -> None:
     """Write the inputs that the project has not yet. Raises LocalError."""
     for name, text in adoption.inputs:
-        write_atomic(adoption.project.root / name, text.encode())
+        project = adoption.project
+        write_atomic(project.root / name, text.encode(), staging=staging(project))
 
 
 def _with_inputs(
@@ -92,7 +106,12 @@ def _with_inputs(
 
 def _wants(lock: ForeignLock) -> tuple[str, ...]:
     """What the lock says that it was made for; every package of it where it says nothing."""
-    lines = lock.wants or tuple(sorted({pin.name for pin in lock.pins}))
+    forks = Counter(pin.name for pin in lock.pins)
+    lines = lock.wants or tuple(
+        f"{pin.name} ; {pin.markers[0]}" if pin.markers and forks[pin.name] == 1 else pin.name
+        for pin in lock.pins
+        if not any(map(asks_for_choice, pin.markers))
+    )
     if not lines:
         raise UsageError(f"{lock.path} pins no Python packages", hint="is this the right file?")
     return tuple(sorted({requirement_line(line, lock.path) for line in lines}))

@@ -36,6 +36,8 @@ class Resolution:
     base: BaseImage | None = None
     provenance: tuple[Provenance, ...] = ()
     """Of what is neither apt nor pip."""
+    notes: tuple[str, ...] = ()
+    """Remarks for the user."""
 
 
 def sealed(environment: Environment, resolutions: Sequence[Resolution]) -> tuple[Lock, ...]:

@@ -11,9 +11,11 @@ from functools import cache
 
 from repro.ecosystems.apt.past import Past
 from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
+from repro.ecosystems.pip.adopt import adopt
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.request import PipRequest, PipResolution
 from repro.ecosystems.pip.resolve import resolve
+from repro.models.foreign import ForeignLock
 from repro.models.image import Image
 from repro.models.lock import Interpreter, Lock, Upgrade
 from repro.models.project import PLATFORM, Project
@@ -37,11 +39,17 @@ class _Base:
 
 
 def resolve_environment(
-    project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
+    project: Project,
+    tools: Tools,
+    old: Lock | None,
+    upgrade: Upgrade,
+    *,
+    adopted: ForeignLock | None = None,
 ) -> Resolution:
     """Resolve all that the project's environment asks for; what `old` pins is kept.
 
     apt and pip are resolved side by side: pip starts as soon as the image's glibc is known.
+    `adopted`: Python packages are those of that lock, or none.
     Raises UsageError for inputs that cannot be met, LockError, NetworkError.
     """
     environment = project.environment
@@ -60,11 +68,20 @@ def resolve_environment(
             [lock] = sealed(environment, [replace(found, debs=base.debs())])
             return environment_below_pip(project, lock, tools)
 
-        pip = _pip(project, tools, base, interpreter, image, old=old, upgrade=upgrade)
+        request = PipRequest(
+            environment=environment,
+            interpreter=interpreter,
+            glibc=base.glibc,
+            python_full=base.python_full,
+            previous=old.pip if old else (),
+            upgrade=upgrade,
+            sources=project.sources,
+        )
+        pip, notes = _pip(project, tools, request, image, adopted)
         debs = base.debs()
     if debs.moved:
         tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(debs.moved))
-    return replace(found, debs=debs, pip=pip)
+    return replace(found, debs=debs, pip=pip, notes=notes)
 
 
 def _of_that_day(old: Lock | None, as_of: str) -> Lock | None:
@@ -107,29 +124,27 @@ def _suite_base(
 def _pip(
     project: Project,
     tools: Tools,
-    base: _Base,
-    interpreter: Interpreter,
+    request: PipRequest,
     image: Callable[[], Image],
-    *,
-    old: Lock | None,
-    upgrade: Upgrade,
-) -> PipResolution:
-    with tools.progress.task("resolving Python packages"):
+    adopted: ForeignLock | None,
+) -> tuple[PipResolution, tuple[str, ...]]:
+    """Return the Python packages, resolved or taken over, and what to say of them."""
+
+    def resolved(asked: PipRequest) -> PipResolution:
         return resolve(
-            PipRequest(
-                environment=project.environment,
-                interpreter=interpreter,
-                glibc=base.glibc,
-                python_full=base.python_full,
-                previous=old.pip if old else (),
-                upgrade=upgrade,
-                sources=project.sources,
-            ),
+            asked,
             store=tools.store,
             fetcher=tools.fetcher(project.vendor_folder),
             http=tools.http,
             builder=Builder(engine=tools.build_engine, image=image),
         )
+
+    if adopted is None:
+        with tools.progress.task("resolving Python packages"):
+            return resolved(request), ()
+    with tools.progress.task(f"taking over {adopted.path}"):
+        found = adopt(adopted, request, resolved)
+    return found.resolution, (*adopted.notes, *found.notes)
 
 
 def _full_version(index: AptIndex, python: str) -> str | None:

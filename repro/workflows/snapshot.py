@@ -13,6 +13,7 @@ from repro.locks import apt, requirements, seal, toml
 from repro.models.lock import Lock, PipArtifact, Upgrade
 from repro.models.outcome import SnapshotResult
 from repro.models.project import Project
+from repro.workflows.adoption import Adoption, write_inputs
 from repro.workflows.lockfiles import conda_packages, lock_state, read_lock, read_parts
 from repro.workflows.locking import differs, sealed, write_locks
 from repro.workflows.resolution import resolve_environment
@@ -23,13 +24,15 @@ from repro.workflows.tools import Tools
 class SnapshotOptions:
     """`upgrade`: pins that may move. `adopt_edits`: seal what stands there if it resolves.
 
-    `as_of` is a moment, or "" for now; None where it was not asked for.
+    `as_of` is a moment, or "" for now; None where it was not asked for. `adoption`: take pip's
+    and conda's pins from there, for the project that it names.
     """
 
     upgrade: Upgrade = field(default_factory=Upgrade)
     as_of: str | None = None
     dry_run: bool = False
     adopt_edits: bool = False
+    adoption: Adoption | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +55,9 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
             "a snapshot asks the package indexes, and --offline forbids it",
             hint="a lock that stands is built with: repro build --offline",
         )
+    adoption = options.adoption
+    if adoption is not None:
+        project = adoption.project
     _require_inputs(project)
     root = project.root.stat()  # a path may be another project's in another container
     name = f"snapshot-{root.st_dev:x}-{root.st_ino:x}"
@@ -60,16 +66,22 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         upgrade = _known(old.lock, options.upgrade)
         as_of, said = _as_of(project, old.lock, options.as_of)
         of_then = replace(project, environment=replace(project.environment, as_of=as_of))
-        resolution = resolve_environment(of_then, tools, old.lock, upgrade)
+        adopted = adoption.lock if adoption is not None else None
+        resolution = resolve_environment(of_then, tools, old.lock, upgrade, adopted=adopted)
+        if adoption is not None:
+            provenance = (*resolution.provenance, adoption.provenance)
+            resolution = replace(resolution, provenance=provenance)
         [lock] = sealed(project.environment, [resolution])
         if options.adopt_edits:
             _require_adopted(old.lock, lock)
         if old.lock is not None and old.lock.key == lock.key:
             kept = old.lock.seal.provenance or lock.seal.provenance
             lock = replace(lock, seal=replace(lock.seal, provenance=kept))
-        notes = (*old.notes, *said)
+        notes = (*old.notes, *said, *resolution.notes)
         written = not options.dry_run and differs(project, [lock])
         if written:
+            if adoption is not None:
+                write_inputs(adoption)
             notes += write_locks(project, tools, [lock])
     return SnapshotResult(
         lock=lock,
@@ -77,6 +89,8 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         written=written,
         folder=str(project.lock_folder.relative_to(project.root)),
         notes=notes,
+        adopted=adoption.lock.path if adoption is not None else None,
+        inputs=adoption.inputs if adoption is not None else (),
     )
 
 

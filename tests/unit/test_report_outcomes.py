@@ -196,6 +196,12 @@ def test_status_says_that_a_baseline_is_of_another_environment() -> None:
         (replace(SNAPSHOT, written=False, diff=LockDiff(changes=())), "unchanged"),
         (replace(SNAPSHOT, diff=LockDiff(changes=())), "sealed anew"),
         (replace(SNAPSHOT, notes=("pins dropped",)), "pins dropped"),
+        (replace(SNAPSHOT, adopted="uv.lock"), "adopted   uv.lock"),
+        (replace(SNAPSHOT, inputs=(("requirements.in", "six\n"),)), "requirements.in, written"),
+        (
+            replace(SNAPSHOT, inputs=(("requirements.in", "# why\nsix\n"),), written=False),
+            "requirements.in\n                 # why\n                 six",
+        ),
     ],
 )
 def test_snapshot_says_what_became_of_the_files(result: SnapshotResult, says: str) -> None:

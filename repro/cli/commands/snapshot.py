@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from repro.cli.options import common, engine
@@ -32,6 +34,13 @@ ALL = "*"
     is_flag=True,
     help="Check a lock that was edited (for example by a bot) by resolving, and seal it.",
 )
+@click.option(
+    "--adopt",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take pip's pins over from another tool's lock as they are: uv.lock, pylock.toml or a "
+    "hashed requirements.txt.",
+)
 @engine
 @common
 @click.pass_obj
@@ -42,6 +51,7 @@ def command(
     dry_run: bool,
     as_of: str | None,
     adopt_edits: bool,
+    adopt: Path | None,
 ) -> None:
     """Lock the project's pip and apt packages by content.
 
@@ -51,6 +61,7 @@ def command(
     from repro.models.lock import Upgrade
     from repro.project.moment import moment
     from repro.report.snapshot import data, render
+    from repro.workflows.adoption import read_adoption
     from repro.workflows.snapshot import SnapshotOptions, snapshot
 
     if names and not upgrade:
@@ -60,11 +71,18 @@ def command(
         )
     chosen = tuple(name for name in (*upgrade, *names) if name != ALL)
     wish = Upgrade(everything=ALL in upgrade, names=chosen)
+    if adopt is not None and (upgrade or adopt_edits):
+        raise UsageError(
+            f"--adopt {adopt} takes every pin from there; --upgrade and --adopt-edits do not",
+            hint="adopt it first, then let a pin move: repro snapshot --upgrade NAME",
+        )
+    project = session.project()
     options = SnapshotOptions(
         upgrade=wish,
         as_of="" if as_of == "now" else as_of and moment(as_of, "--as-of"),
         dry_run=dry_run,
         adopt_edits=adopt_edits,
+        adoption=read_adoption(project, adopt) if adopt is not None else None,
     )
-    result = snapshot(session.project(), session.tools(), options)
+    result = snapshot(project, session.tools(), options)
     session.show(render(result), data(result))

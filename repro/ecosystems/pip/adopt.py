@@ -28,10 +28,10 @@ _SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopted:
-    """What was taken over; `left` are the packages of the lock that nothing asks for here."""
+    """What was taken over, and what to say of what was not."""
 
     resolution: PipResolution
-    left: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def adopt(lock: ForeignLock, request: PipRequest, resolve: Resolve) -> Adopted:
@@ -66,7 +66,8 @@ def adopt(lock: ForeignLock, request: PipRequest, resolve: Resolve) -> Adopted:
             hint=f"list them there, if the analysis needs them; or lock {where} alone into "
             f"{lock.path}",
         )
-    return Adopted(resolution=found, left=left)
+    note = f"{lock.path}: {len(left)} of its packages are not needed here: {_some(left)}"
+    return Adopted(resolution=found, notes=(note,) if left else ())
 
 
 def _constraints(lock: ForeignLock, pins: list[ForeignPin]) -> RequirementSet:
@@ -95,7 +96,7 @@ def _require_met(
                 hint="lock it anew with its own tool; or let repro resolve: repro snapshot",
             )
         if pin.refusal is not None and not constraint:
-            raise _refused(pin)
+            raise refused_pin(pin)
         if pin.version and not requirement.specifier.contains(pin.version, prereleases=True):
             raise LockError(
                 f"{path} asks for {_plain(requirement)}, and {lock.path} has {pin.version}",
@@ -118,7 +119,8 @@ def _plain(requirement: Requirement) -> str:
     return f"{requirement.name}{requirement.specifier}"
 
 
-def _refused(pin: ForeignPin) -> LockError:
+def refused_pin(pin: ForeignPin) -> LockError:
+    """Return the error that says why a pin cannot be taken over, and what to do."""
     assert pin.refusal is not None
     return LockError(f"{pin.where}: {pin.refusal.why}", hint=pin.refusal.remedy)
 
@@ -129,7 +131,7 @@ def _not_as_it_is(
     """What a resolution that failed says of the lock: a package that could not be constrained."""
     for name, pin in pins.items():
         if pin.refusal is not None and re.search(rf"(?<![\w-]){name}(?![\w-])", error.message):
-            return _refused(pin)
+            return refused_pin(pin)
     return LockError(
         f"{lock.path} cannot be taken over as it is: {error.message}",
         hint="lock it anew with its own tool for these inputs; or let repro resolve: repro "
@@ -142,7 +144,7 @@ def _require_pinned(
 ) -> None:
     pin = pins.get(artifact.name)
     if pin is not None and pin.refusal is not None:
-        raise _refused(pin)
+        raise refused_pin(pin)
     if pin is None:
         raise LockError(
             f"{where} needs {artifact.name} too, and {lock.path} has none for this interpreter",

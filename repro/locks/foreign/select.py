@@ -43,6 +43,11 @@ def fitting(lock: ForeignLock, environment: Mapping[str, str]) -> tuple[ForeignP
     return tuple(found[name] for name in sorted(found))
 
 
+def asks_for_choice(marker: str) -> bool:
+    """Whether an extra or a group decides if a marker holds."""
+    return _CHOICE.search(marker) is not None
+
+
 def _version(pin: ForeignPin) -> str:
     return pin.version or "one without a version"
 

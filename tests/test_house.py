@@ -83,6 +83,7 @@ PROGRAMS = {
     "repro.engines.sandbox.launcher",
     "repro.ecosystems.pip.bytecode_in_image",
     "repro.ecosystems.conda.installer",
+    "repro.ecosystems.conda.solver",
 }
 """Programs of their own: one becomes bubblewrap, one runs in the image, one must end at once."""
 

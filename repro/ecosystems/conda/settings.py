@@ -41,7 +41,7 @@ class Settings:
         found = [
             *self._list("mirrored_channels", name),
             *self._list("mirrored_channels", channel),
-            self._with_login(channel),
+            self.with_login(channel),
         ]
         if custom := self._text("custom_channels", name):
             found.append(f"{custom.rstrip('/')}/{name}")
@@ -65,7 +65,7 @@ class Settings:
                 authorities[parts.hostname] = bundle
         return proxies, authorities
 
-    def _with_login(self, channel: str) -> str:
+    def with_login(self, channel: str) -> str:
         """Return a channel's address, with the login of the longest setting that begins it."""
         begins = [one for one in self._bases if _is_below(channel, without_login(one))]
         if not begins:

@@ -32,6 +32,21 @@ class SnapshotResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecordResult:
+    """What is installed somewhere, as a lock: `source` is it, as it was named.
+
+    `inputs` and `locks` are the texts of the files that were written, or would be on a dry run,
+    by path relative to the project; `vendored` the file names of wheels that were made.
+    """
+
+    source: str
+    snapshot: SnapshotResult
+    inputs: tuple[tuple[str, str], ...]
+    locks: tuple[tuple[str, str], ...]
+    vendored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
     """Everything `repro status` says, without network, engine or build."""
 

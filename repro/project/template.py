@@ -36,6 +36,9 @@ class InitFacts:
     data: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    system_site_packages: bool = False
+    vendor: str = ""
+    """Folder of artifacts that no index has, "" for none."""
     notes: tuple[str, ...] = ()
 
 
@@ -98,6 +101,7 @@ def init_text(facts: InitFacts) -> str:
         [
             "# What repro locks (environment), runs (analysis) and judges (metrics, tables).",
             "",
+            *_vendor(facts),
             *_environment(facts),
             "",
             *_analysis(facts),
@@ -110,6 +114,12 @@ def init_text(facts: InitFacts) -> str:
     )
 
 
+def _vendor(facts: InitFacts) -> list[str]:
+    if not facts.vendor:
+        return []
+    return [_row("vendor", _text(facts.vendor), "artifacts that are looked for there first"), ""]
+
+
 def _environment(facts: InitFacts) -> list[str]:
     lines = [
         "[environment]",
@@ -117,6 +127,9 @@ def _environment(facts: InitFacts) -> list[str]:
         _row("python", _text(facts.python), "that release's interpreter"),
         _row("pip", _list(facts.pip), "requirement files, or pyproject.toml"),
     ]
+    if facts.system_site_packages:
+        seen = "the analysis sees Debian's python3-* packages"
+        lines.append(_row("system-site-packages", "true", seen))
     if facts.apt is not None:
         return [*lines, _row("apt", _text(facts.apt), "system packages, one a line")]
     return [*lines, _row("# apt", '["libgomp1"]', 'system packages; or a file: "apt.txt"')]

@@ -18,7 +18,7 @@ from repro.ecosystems.pip.resolve import resolve
 from repro.models.foreign import ForeignLock
 from repro.models.image import Image
 from repro.models.lock import Interpreter, Lock, Upgrade
-from repro.models.project import PLATFORM, Project
+from repro.models.project import PLATFORM, AptRequest, Project
 from repro.workflows.assemble import environment_below_pip
 from repro.workflows.locking import Resolution, sealed
 from repro.workflows.tools import Tools
@@ -38,6 +38,17 @@ class _Base:
     debs: Callable[[], AptResolution]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """What is installed somewhere, in place of what would be resolved.
+
+    `requests` is asked for apt's part once the index is there, `pip` for the Python packages.
+    """
+
+    requests: Callable[[AptIndex], tuple[AptRequest, ...]]
+    pip: Callable[[PipRequest], PipResolution]
+
+
 def resolve_environment(
     project: Project,
     tools: Tools,
@@ -45,16 +56,18 @@ def resolve_environment(
     upgrade: Upgrade,
     *,
     adopted: ForeignLock | None = None,
+    installed: Installed | None = None,
 ) -> Resolution:
     """Resolve all that the project's environment asks for; what `old` pins is kept.
 
     apt and pip are resolved side by side: pip starts as soon as the image's glibc is known.
-    `adopted`: Python packages are those of that lock, or none.
+    `adopted`: Python packages are those of that lock, or none; `installed`: all is as there.
     Raises UsageError for inputs that cannot be met, LockError, NetworkError.
     """
     environment = project.environment
     old = _of_that_day(old, environment.as_of)
-    with _suite_base(project, tools, old, upgrade) as base:
+    requests = installed.requests if installed is not None else lambda _: environment.apt
+    with _suite_base(project, tools, old, upgrade, requests) as base:
         found = Resolution(
             platform=PLATFORM,
             python=base.python,
@@ -76,8 +89,13 @@ def resolve_environment(
             previous=old.pip if old else (),
             upgrade=upgrade,
             sources=project.sources,
+            wheels=project.vendor_folder,
         )
-        pip, notes = _pip(project, tools, request, image, adopted)
+        pip, notes = (
+            (installed.pip(request), ())
+            if installed is not None
+            else _pip(project, tools, request, image, adopted)
+        )
         debs = base.debs()
     if debs.moved:
         tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(debs.moved))
@@ -93,7 +111,11 @@ def _of_that_day(old: Lock | None, as_of: str) -> Lock | None:
 
 @contextmanager
 def _suite_base(
-    project: Project, tools: Tools, old: Lock | None, upgrade: Upgrade
+    project: Project,
+    tools: Tools,
+    old: Lock | None,
+    upgrade: Upgrade,
+    requests: Callable[[AptIndex], tuple[AptRequest, ...]],
 ) -> Iterator[_Base]:
     """Yield a suite as the base, its packages being resolved meanwhile."""
     environment = project.environment
@@ -114,7 +136,7 @@ def _suite_base(
         glibc, full = index.glibc(), _full_version(index, environment.python)
         debs: Future[AptResolution] = pool.submit(
             index.resolve,
-            environment.apt,
+            requests(index),
             python=environment.python,
             apt_source=environment.apt_source,
         )

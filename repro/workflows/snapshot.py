@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import canonicalize_name
@@ -36,7 +37,7 @@ class SnapshotOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Old:
+class OldLock:
     """The lock that stands, as far as it can be read: what to keep."""
 
     lock: Lock | None = None
@@ -59,12 +60,10 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     if adoption is not None:
         project = adoption.project
     _require_inputs(project)
-    root = project.root.stat()  # a path may be another project's in another container
-    name = f"snapshot-{root.st_dev:x}-{root.st_ino:x}"
-    with tools.store.lock(name, what=f"a snapshot of {project.root}"):
-        old = _old_lock(project, adopt=options.adopt_edits)
+    with snapshot_turn(project, tools):
+        old = old_lock(project, adopt=options.adopt_edits)
         upgrade = _known(old.lock, options.upgrade)
-        as_of, said = _as_of(project, old.lock, options.as_of)
+        as_of, said = moment_of(project, old.lock, options.as_of)
         of_then = replace(project, environment=replace(project.environment, as_of=as_of))
         adopted = adoption.lock if adoption is not None else None
         resolution = resolve_environment(of_then, tools, old.lock, upgrade, adopted=adopted)
@@ -94,6 +93,13 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     )
 
 
+def snapshot_turn(project: Project, tools: Tools) -> AbstractContextManager[None]:
+    """Lock one project in one command at a time."""
+    root = project.root.stat()  # a path may be another project's in another container
+    name = f"snapshot-{root.st_dev:x}-{root.st_ino:x}"
+    return tools.store.lock(name, what=f"a snapshot of {project.root}")
+
+
 def _require_inputs(project: Project) -> None:
     """Refuse a folder in which nothing was found: it is the wrong one, or says nothing yet."""
     environment = project.environment
@@ -106,7 +112,7 @@ def _require_inputs(project: Project) -> None:
         )
 
 
-def _as_of(project: Project, old: Lock | None, asked: str | None) -> tuple[str, tuple[str, ...]]:
+def moment_of(project: Project, old: Lock | None, asked: str | None) -> tuple[str, tuple[str, ...]]:
     """Return the moment to lock, "" for now, and what to say of it.
 
     The configuration decides; where it says nothing, what is asked for; where nothing is, the
@@ -145,7 +151,8 @@ def _known(old: Lock | None, upgrade: Upgrade) -> Upgrade:
     return replace(upgrade, names=tuple(names))
 
 
-def _old_lock(project: Project, *, adopt: bool) -> _Old:
+def old_lock(project: Project, *, adopt: bool = False) -> OldLock:
+    """Read the lock whose pins are kept; with `adopt` the edited one. Raises LockError."""
     try:
         state = lock_state(project)
     except LockError as error:
@@ -160,16 +167,16 @@ def _old_lock(project: Project, *, adopt: bool) -> _Old:
     if state is None:
         if adopt:
             raise LockError("there is no lock to adopt", hint="run: repro snapshot")
-        return _Old()
+        return OldLock()
     if adopt:
-        return _Old(lock=_edited_lock(project))
+        return OldLock(lock=_edited_lock(project))
     try:
-        return _Old(lock=read_lock(project.lock_folder, root=project.root))
+        return OldLock(lock=read_lock(project.lock_folder, root=project.root))
     except LockError as error:
         if not state.edited:
             raise
         note = f"the edited lock could not be read, its pins are not kept: {error.message}"
-        return _Old(notes=(note,))
+        return OldLock(notes=(note,))
 
 
 def _edited_lock(project: Project) -> Lock:

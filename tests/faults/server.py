@@ -41,7 +41,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-_RANGE = re.compile(r"bytes=([0-9]+)-")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
 class Ranges(enum.Enum):
@@ -254,15 +254,17 @@ class _Handler(BaseHTTPRequestHandler):
         ignored = reply.status != 200 or reply.ranges is Ranges.IGNORED
         if asked is None or ignored or (changed and reply.ranges is Ranges.RIGHT):
             return reply.status, body, {}
-        start = int(asked[1])
+        start = int(asked[1]) if asked[1] else max(size - int(asked[2]), 0)
+        end = min(int(asked[2]) + 1, size) if asked[1] and asked[2] else size
         if reply.ranges is Ranges.REFUSED or start >= size:
             return 416, b"", {"Content-Range": f"bytes */{size}"}
-        rest = body[start:]
+        rest = body[start:end]
         if reply.ranges is Ranges.SHIFTED:
-            start, rest = start + 1, body[start + 1 :]
+            start, rest = start + 1, body[start + 1 : end]
         elif reply.ranges is Ranges.LYING:
             rest = bytes(byte ^ 1 for byte in rest)
-        return 206, rest, {"Content-Range": f"bytes {start}-{size - 1}/{size}"}
+        last = start + len(rest) - 1
+        return 206, rest, {"Content-Range": f"bytes {start}-{last}/{size}"}
 
     def send(self, body: bytes, drip: float) -> None:
         if not drip:

@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 from debian.deb822 import Deb822
 
-from repro.ecosystems.apt.resolve import (
-    BASE,
-    Pins,
-    explanation,
-    interpreter_packages,
-    release,
-    source_of,
-)
+from repro.ecosystems.apt.pins import Pins, release, source_of
+from repro.ecosystems.apt.resolve import BASE, explanation, interpreter_packages
 from repro.errors import UsageError
 from repro.locks.apt import parse
 from repro.models.lock import Upgrade

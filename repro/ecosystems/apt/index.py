@@ -21,6 +21,8 @@ from repro.process import Done, run, which
 
 _SHA256 = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
 _NAMES = re.compile(rb"^(?:Package: (\S+)|Provides: (.+))$", re.MULTILINE)
+_PACKAGE = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
+_VERSION = re.compile(rb"^Version: (\S+)$", re.MULTILINE)
 _CANDIDATE = re.compile(r"^  Candidate: (\S+)$", re.MULTILINE)
 _VALID = re.compile(r"^\[GNUPG:\] VALIDSIG .*?([0-9A-F]{40})\s*$", re.MULTILINE)
 _TARGET = ("Filename", "Release", "Repo-URI")
@@ -137,6 +139,23 @@ class PackageIndexes:
                         where=where,
                         architecture=self.apt.architecture,
                     )
+        return found
+
+    def of_versions(self, wanted: Mapping[str, str]) -> dict[str, Deb]:
+        """Return {name: package} of those of `wanted` (name → version) that the indexes hold."""
+        found: dict[str, Deb] = {}
+        for target, data in zip(self.targets, self._contents(), strict=True):
+            for match in _PACKAGE.finditer(data):
+                name = match[1].decode()
+                if name not in wanted or name in found:
+                    continue
+                end = data.find(b"\n\n", match.end())
+                stanza = data[match.start() : end if end >= 0 else len(data)]
+                version = _VERSION.search(stanza)
+                if version is not None and version[1].decode() == wanted[name]:
+                    where = f"the index of {target.release}"
+                    fields = fields_of(stanza.decode().strip("\n"))
+                    found[name] = from_fields(fields, archive=target.archive, where=where)
         return found
 
     def provenance(self) -> tuple[Provenance, ...]:

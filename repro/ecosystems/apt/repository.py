@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.ecosystems.apt.resolve import release
+from repro.ecosystems.apt.pins import release
 from repro.errors import LockError
 from repro.files import copy_regular, digest_file, local_errors, make_folder, write_atomic
 from repro.locks.apt import render_one

@@ -15,12 +15,12 @@ from repro.addresses import redact
 from repro.download import Http
 from repro.ecosystems.apt.index import PackageIndexes
 from repro.ecosystems.apt.past import Past, sources_as_of
-from repro.ecosystems.apt.private import LOCAL_ORIGIN, PrivateApt
+from repro.ecosystems.apt.pins import Pins
+from repro.ecosystems.apt.private import PrivateApt
 from repro.ecosystems.apt.sources import host_sources
 from repro.ecosystems.apt.status import versions
 from repro.errors import LockError, UsageError
-from repro.files import make_folder, scratch, write_atomic
-from repro.locks.apt import render
+from repro.files import make_folder, scratch
 from repro.models.lock import Deb, Provenance, Upgrade
 from repro.models.project import SUITES, AptRequest, Sources
 from repro.mutex import Claim, exclusive
@@ -48,53 +48,6 @@ class AptResolution:
     provenance: tuple[Provenance, ...]
     moved: tuple[str, ...] = ()
     """Pins that an upgrade had to move along with those that it names."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pins:
-    """The old lock's packages that are kept: a local source that apt prefers."""
-
-    debs: tuple[Deb, ...]
-
-    @classmethod
-    def kept(cls, previous: Iterable[Deb], upgrade: Upgrade) -> Pins:
-        """Return what an upgrade leaves alone: neither a name of it, nor of its source package.
-
-        Binary packages of one source depend on each other's exact version.
-        """
-        debs = tuple(previous)
-        sources = {source_of(deb) for deb in debs if upgrade.covers(deb.name)}
-        return cls(debs=tuple(deb for deb in debs if source_of(deb) not in sources))
-
-    def without(self, names: Iterable[str]) -> Pins:
-        """Return the pins after those names, and all of their sources, are let go."""
-        return Pins.kept(self.debs, Upgrade(names=tuple(names)))
-
-    def newer_than(self, versions: Mapping[str, str]) -> Pins:
-        """Return the pins without those that an image already has, in this version or a newer.
-
-        apt would take a pin for an order to go back to it.
-        """
-        from debian.debian_support import Version
-
-        return Pins(
-            debs=tuple(
-                deb
-                for deb in self.debs
-                if deb.name not in versions or Version(deb.version) > Version(versions[deb.name])
-            )
-        )
-
-    def by_hash(self) -> dict[str, Deb]:
-        """Return {sha256: package}."""
-        return {deb.sha256: deb for deb in self.debs}
-
-    def write(self, folder: Path, suite: str, architecture: str = "amd64") -> None:
-        """Write them as a flat repository that apt reads."""
-        packages = render(self.debs).encode()
-        text = release(packages, LOCAL_ORIGIN, suite, architecture)
-        write_atomic(folder / "Packages", packages)
-        write_atomic(folder / "Release", text.encode())
 
 
 class AptResolver:
@@ -207,6 +160,11 @@ class AptIndex:
         """Return the version that would be chosen; None when the suite has no such package."""
         return self._indexes.version(package)
 
+    def names(self) -> frozenset[str]:
+        """Return the names of all packages, also those that others only provide."""
+        known = self._indexes.names() | {deb.name for deb in self._pins.debs}
+        return known | versions(self._apt.status).keys()  # an image may have it from elsewhere
+
     def glibc(self) -> str:
         """Return the C library's version as `2.N`. Raises LockError when there is none."""
         match = _GLIBC.match(self.version("libc6") or "")
@@ -215,6 +173,20 @@ class AptIndex:
                 f"{self._apt.suite} has no libc6 of a version 2.N", hint="check [apt] mirror"
             )
         return match[1]
+
+    def keep(self, wanted: Mapping[str, str]) -> frozenset[str]:
+        """Pin these versions (by name) as the old lock's; return the names that nobody has so.
+
+        A pin of the old lock stays where it is of another package.
+        """
+        found = {deb.name: deb for deb in self._pins.debs if wanted.get(deb.name) == deb.version}
+        rest = {name: version for name, version in wanted.items() if name not in found}
+        found |= self._indexes.of_versions(rest)
+        others = [deb for deb in self._pins.debs if deb.name not in wanted]
+        self._pins = Pins(debs=(*others, *found.values()))
+        self._pins.write(self._apt.root / "local", self._apt.suite, self._apt.architecture)
+        self._apt.update_local()
+        return frozenset(wanted) - found.keys()
 
     def resolve(
         self, requests: tuple[AptRequest, ...], *, python: str = "", apt_source: str
@@ -269,8 +241,7 @@ class AptIndex:
         """Refuse unknown names ourselves: apt would read some of them as patterns."""
         if not requests:
             return
-        known = self._indexes.names() | {deb.name for deb in self._pins.debs}
-        known |= versions(self._apt.status).keys()  # an image may have it from elsewhere
+        known = self.names()
         for request in requests:
             if request.name not in known:
                 close = difflib.get_close_matches(request.name, sorted(known), n=3, cutoff=0.75)
@@ -367,24 +338,6 @@ def interpreter_packages(suite: str, python: str) -> tuple[str, ...]:
     # Debian keeps distutils apart until 3.12, where it is gone; zoneinfo reads tzdata
     legacy = ("python3-distutils",) if python in ("3.9", "3.10", "3.11") else ()
     return (f"python{python}", "python3", *legacy, "tzdata")
-
-
-def release(packages: bytes, origin: str, suite: str, architecture: str = "amd64") -> str:
-    """Return the Release file of a flat repository with this `Packages` file.
-
-    With Suite and Codename: without them mmdebstrap finds nothing to extract (BUILD.md §2).
-    """
-    digest = hashlib.sha256(packages).hexdigest()
-    return (
-        f"Origin: {origin}\nLabel: {origin}\nSuite: {suite}\nCodename: {suite}\n"
-        f"Date: Sat, 01 Jan 2000 00:00:00 UTC\nArchitectures: {architecture} all\n"
-        f"SHA256:\n {digest} {len(packages)} Packages\n"
-    )
-
-
-def source_of(deb: Deb) -> str:
-    """Return the name of the source package that a package was built from."""
-    return dict(deb.fields).get("Source", deb.name).split()[0]
 
 
 def _moved(was: Iterable[Deb], now: Iterable[Deb], released: set[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -124,6 +124,13 @@ def effective(
         find_links=chosen.find_links,
         strategy=of_uv.strategy or ("first-index" if of_uv else "unsafe-best-match"),
     )
+
+
+def with_folder(indexes: Indexes, folder: Path | None) -> Indexes:
+    """Return the indexes with the wheels of one more folder, if there are any at its top."""
+    if folder is None or not any(folder.glob("*.whl")):
+        return indexes
+    return replace(indexes, find_links=(*indexes.find_links, str(folder)))
 
 
 def uv_environment(indexes: Indexes) -> dict[str, str]:

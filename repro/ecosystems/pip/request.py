@@ -27,6 +27,8 @@ class PipRequest:
     previous: tuple[PipArtifact, ...] = ()
     upgrade: Upgrade = field(default_factory=Upgrade)
     sources: Sources = field(default_factory=Sources)
+    wheels: Path | None = None
+    """A folder of wheels that are in no index: the project's vendored one."""
 
     @property
     def target(self) -> Target:

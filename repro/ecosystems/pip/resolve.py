@@ -12,7 +12,7 @@ from repro.download import Body, Http
 from repro.ecosystems.pip import bootstrap, piptools, sdist, uv, uv_in_image
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label, want
-from repro.ecosystems.pip.indexes import DEFAULT, effective
+from repro.ecosystems.pip.indexes import DEFAULT, effective, with_folder
 from repro.ecosystems.pip.pages import Catalogue, ListedFile, is_absent
 from repro.ecosystems.pip.provided import Provided, among, without
 from repro.ecosystems.pip.request import (
@@ -59,7 +59,7 @@ def resolve(
         return PipResolution(artifacts=(), provenance=())
     resolver = _Resolver(
         request=request,
-        catalogue=Catalogue(effective(request.sources), http),
+        catalogue=Catalogue(with_folder(effective(request.sources), request.wheels), http),
         store=store,
         fetcher=fetcher,
         http=http,
@@ -167,7 +167,11 @@ class _Resolver:
         sets = self.request.environment.pip
         allowed = allowed_hashes(sets).get(package.name)
         files = [f for f in package.files if allowed is None or f.sha256 in allowed]
-        file = best(files, supported(self.request.target))
+        kept = {old.sha256 for old in self.request.kept if old.name == package.name}
+        # a pin is a file: an index may have another one of the same name
+        same = [file for file in files if file.sha256 in kept]
+        tags = supported(self.request.target)
+        file = best(same, tags) or best(files, tags)
         if file is None:
             hashed = " with one of the hashes that are required" if allowed is not None else ""
             raise UsageError(

@@ -73,11 +73,12 @@ class CondaChannel:
 
     folder: Path
     server: Server
+    name: str = "channel"
 
     @property
     def address(self) -> str:
         """Its address, without a slash at the end."""
-        return f"{self.server.address}/channel"
+        return f"{self.server.address}/{self.name}"
 
     def file(self, name: str) -> Path:
         """An archive on disk, by its file name; of this machine where others have one too."""
@@ -86,7 +87,7 @@ class CondaChannel:
 
     def path(self, name: str) -> str:
         """The path on the server of an archive."""
-        return "/channel/" + self.file(name).relative_to(self.folder).as_posix()
+        return f"/{self.name}/" + self.file(name).relative_to(self.folder).as_posix()
 
     def record(self, name: str) -> dict[str, Any]:
         """What the index says of an archive, by its file name."""
@@ -116,14 +117,14 @@ def locked_package(channel: str, filename: str, record: Mapping[str, Any]) -> Co
 
 
 @contextmanager
-def serving_channel() -> Iterator[CondaChannel]:
-    """Serve the channel on a port of its own, to be broken at will."""
+def serving_channel(channel_name: str = "channel") -> Iterator[CondaChannel]:
+    """Serve the channel on a port of its own, to be broken at will, below a path of its name."""
     folder = channel_folder()
     with serving() as server:
         for file in sorted(folder.glob("*/*")):
             name = file.relative_to(folder).as_posix()
-            server.replies[f"/channel/{name}"] = Reply(body=file.read_bytes())
-        yield CondaChannel(folder=folder, server=server)
+            server.replies[f"/{channel_name}/{name}"] = Reply(body=file.read_bytes())
+        yield CondaChannel(folder=folder, server=server, name=channel_name)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,17 +11,21 @@ from functools import cache
 
 from repro.ecosystems.apt.past import Past
 from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
+from repro.ecosystems.conda.request import CondaQuery, CondaResolution
 from repro.ecosystems.pip.adopt import adopt
 from repro.ecosystems.pip.builder import Builder
-from repro.ecosystems.pip.request import PipRequest, PipResolution
+from repro.ecosystems.pip.request import PipRequest, PipResolution, Provided
 from repro.ecosystems.pip.resolve import resolve
+from repro.errors import UsageError
 from repro.models.foreign import ForeignLock
 from repro.models.image import Image
-from repro.models.lock import Interpreter, Lock, Upgrade
-from repro.models.project import PLATFORM, AptRequest, Project
+from repro.models.lock import CondaPackage, Interpreter, Lock, Upgrade
+from repro.models.project import PLATFORM, AptRequest, Environment, Project
 from repro.workflows.assemble import environment_below_pip
 from repro.workflows.locking import Resolution, sealed
 from repro.workflows.tools import Tools
+
+_NOTHING: tuple[PipResolution, tuple[str, ...]] = (PipResolution(artifacts=(), provenance=()), ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,34 +72,42 @@ def resolve_environment(
     old = _of_that_day(old, environment.as_of)
     requests = installed.requests if installed is not None else lambda _: environment.apt
     with _suite_base(project, tools, old, upgrade, requests) as base:
+        conda = _conda(project, tools, base.glibc, old, upgrade)
+        python, full = _of_conda(conda.packages) or (base.python, base.python_full)
         found = Resolution(
             platform=PLATFORM,
-            python=base.python,
+            python=python,
             as_of=environment.as_of,
             debs=AptResolution(debs=(), provenance=()),
+            conda=conda.packages,
+            provenance=conda.provenance,
         )
-        interpreter = Interpreter.of_debian(base.python)
+        # what pip resolves for: all of the lock but apt's part, which may be resolved still
+        [below] = sealed(environment, [found])
 
         @cache
         def image() -> Image:
             [lock] = sealed(environment, [replace(found, debs=base.debs())])
             return environment_below_pip(project, lock, tools)
 
-        request = PipRequest(
-            environment=environment,
-            interpreter=interpreter,
-            glibc=base.glibc,
-            python_full=base.python_full,
-            previous=old.pip if old else (),
-            upgrade=upgrade,
-            sources=project.sources,
-            wheels=project.vendor_folder,
-        )
-        pip, notes = (
-            (installed.pip(request), ())
-            if installed is not None
-            else _pip(project, tools, request, image, adopted)
-        )
+        pip, notes = _NOTHING
+        if (interpreter := _interpreter(below, environment)) is not None:
+            request = PipRequest(
+                environment=environment,
+                interpreter=interpreter,
+                glibc=base.glibc,
+                python_full=full,
+                previous=old.pip if old else (),
+                upgrade=upgrade,
+                sources=project.sources,
+                wheels=project.vendor_folder,
+                provided=_provided(below),
+            )
+            pip, notes = (
+                (installed.pip(request), ())
+                if installed is not None
+                else _pip(project, tools, request, image, adopted)
+            )
         debs = base.debs()
     if debs.moved:
         tools.progress.note("moved too, because an upgrade needs it: " + ", ".join(debs.moved))
@@ -141,6 +153,57 @@ def _suite_base(
             apt_source=environment.apt_source,
         )
         yield _Base(glibc=glibc, python=environment.python, python_full=full, debs=debs.result)
+
+
+def _conda(
+    project: Project, tools: Tools, glibc: str, old: Lock | None, upgrade: Upgrade
+) -> CondaResolution:
+    """Resolve the conda packages, if any are asked for, against the image's C library."""
+    environment = project.environment
+    if environment.conda is None:
+        return CondaResolution(packages=(), provenance=())
+    from repro.ecosystems.conda import resolve as conda
+
+    query = CondaQuery(
+        request=environment.conda,
+        platform=PLATFORM,
+        glibc=glibc,
+        previous=old.conda if old is not None else (),
+        upgrade=upgrade,
+        as_of=environment.as_of,
+        resolver=environment.conda_resolver,
+    )
+    return conda.resolve(query, cache=tools.store.root / "conda", progress=tools.progress)
+
+
+def _of_conda(packages: Sequence[CondaPackage]) -> tuple[str, str] | None:
+    """The version of conda's Python, `major.minor` and whole; None where conda brings none."""
+    full = next((one.version for one in packages if one.name == "python"), None)
+    return (".".join(full.split(".")[:2]), full) if full is not None else None
+
+
+def _provided(lock: Lock) -> tuple[Provided, ...]:
+    """What the conda packages hold for pip: known by name, their archives may be elsewhere yet."""
+    if lock.interpreter is None or not lock.interpreter.conda:
+        return ()
+    from repro.ecosystems.conda.overlap import distributions
+
+    return tuple(
+        Provided(name=one.name, version=one.version, by=f"conda {package.name} {package.version}")
+        for package in lock.conda
+        for one in distributions(package)
+    )
+
+
+def _interpreter(below: Lock, environment: Environment) -> Interpreter | None:
+    """The Python that pip's packages are for; None where there is none, and none is asked for."""
+    asked = [one.path for one in environment.pip if one.lines and not one.constraint]
+    if below.interpreter is None and asked:
+        raise UsageError(
+            f"{', '.join(asked)}: asks for packages of Python, and the environment has none",
+            hint="add python to the dependencies in environment.yml",
+        )
+    return below.interpreter
 
 
 def _pip(

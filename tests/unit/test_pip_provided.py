@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repro.ecosystems.pip.provided import Provided, among, without
-from repro.ecosystems.pip.request import Package, PipRequest
+from repro.ecosystems.pip.provided import among, without
+from repro.ecosystems.pip.request import Package, PipRequest, Provided
 from repro.errors import UsageError
 from repro.models.lock import Interpreter, PipArtifact
 from repro.models.project import Environment, RequirementSet
@@ -14,7 +14,7 @@ NUMPY = Provided(name="numpy", version="2.1.3", by="conda numpy 2.1.3")
 ODD = Provided(name="openssl", version="1.1.1w", by="conda openssl 1.1.1w")
 
 
-def request(*lines: str) -> PipRequest:
+def request(*lines: str, there: tuple[Provided, ...] = (NUMPY,)) -> PipRequest:
     pins = tuple(
         PipArtifact(name=name, version="2.1.3", filename="x.whl", size=1, sha256="a" * 64)
         for name in ("numpy", "scipy")
@@ -26,28 +26,29 @@ def request(*lines: str) -> PipRequest:
         interpreter=Interpreter.of_conda("3.11"),
         glibc="2.36",
         previous=pins,
+        provided=there,
     )
 
 
 def test_what_is_there_constrains_and_is_not_asked_for() -> None:
-    asked, there = among(request("numpy>=2", "scipy"), (NUMPY, ODD)).environment.pip
+    asked, there = among(request("numpy>=2", "scipy", there=(NUMPY, ODD))).environment.pip
     assert asked.lines == ("scipy",)
     assert (there.constraint, there.lines) == (True, ("numpy==2.1.3",))
 
 
 def test_an_old_pin_of_it_is_let_go() -> None:
-    assert [item.name for item in among(request("scipy"), (NUMPY,)).previous] == ["scipy"]
+    assert [item.name for item in among(request("scipy")).previous] == ["scipy"]
 
 
 def test_extras_need_more_than_what_is_there() -> None:
-    asked, _ = among(request("numpy[typing]>=2"), (NUMPY,)).environment.pip
+    asked, _ = among(request("numpy[typing]>=2")).environment.pip
     assert asked.lines == ("numpy[typing]>=2",)
 
 
 @pytest.mark.parametrize("line", ["numpy<2", "numpy==2.0.0", "NumPy @ file:///numpy.whl"])
 def test_a_requirement_that_it_does_not_meet_names_both_versions(line: str) -> None:
     with pytest.raises(UsageError) as caught:
-        among(request(line), (NUMPY,))
+        among(request(line))
     assert "conda numpy 2.1.3" in caught.value.message
     assert line.lower() in caught.value.message.lower()
     assert "environment.yml" in caught.value.message

@@ -6,32 +6,26 @@ version, and none of them is locked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from repro.ecosystems.pip.request import Package, PipRequest
+from repro.ecosystems.pip.request import Package, PipRequest, Provided
 from repro.errors import UsageError
 from repro.models.project import RequirementSet
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Provided:
-    """A distribution that is there: its normalised name (PEP 503), its version, and by whom."""
-
-    name: str
-    version: str
-    by: str
-
-
-def among(request: PipRequest, provided: Sequence[Provided]) -> PipRequest:
+def among(request: PipRequest) -> PipRequest:
     """Return the request with what is there as constraints, and no longer asked for.
 
     Raises UsageError naming both versions for a requirement that what is there does not meet.
     """
+    provided = request.provided
+    if not provided:
+        return request
     held = {one.name: one for one in provided}
     asked = tuple(_unmet(one, held) for one in request.environment.pip)
     there = RequirementSet(

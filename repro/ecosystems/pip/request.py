@@ -12,6 +12,15 @@ from repro.models.project import Environment, RequirementSet, Sources
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Provided:
+    """A distribution that is there: its normalised name (PEP 503), its version, and by whom."""
+
+    name: str
+    version: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PipRequest:
     """What to resolve.
 
@@ -27,6 +36,8 @@ class PipRequest:
     previous: tuple[PipArtifact, ...] = ()
     upgrade: Upgrade = field(default_factory=Upgrade)
     sources: Sources = field(default_factory=Sources)
+    provided: tuple[Provided, ...] = ()
+    """What is there before pip's packages."""
     wheels: Path | None = None
     """A folder of wheels that are in no index: the project's vendored one."""
 

@@ -14,7 +14,7 @@ from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.fetch import label, want
 from repro.ecosystems.pip.indexes import DEFAULT, effective, with_folder
 from repro.ecosystems.pip.pages import Catalogue, ListedFile, is_absent
-from repro.ecosystems.pip.provided import Provided, among, without
+from repro.ecosystems.pip.provided import among, without
 from repro.ecosystems.pip.request import (
     Package,
     PipRequest,
@@ -43,9 +43,8 @@ def resolve(
     fetcher: Fetcher,
     http: Http,
     builder: Builder,
-    provided: Sequence[Provided] = (),
 ) -> PipResolution:
-    """Choose one file for every package that the requirements need, and that is not `provided`.
+    """Choose one file for every package that the requirements need, and that is not there yet.
 
     uv resolves on the host, with wheels alone: a version without a wheel is taken only where no
     version with one fits. Where that leaves nothing, uv resolves inside the image, where builds
@@ -53,8 +52,7 @@ def resolve(
     asks for it. Raises UsageError naming the input files when nothing fits, NetworkError when
     an index cannot be read, LockError when a source distribution does not build.
     """
-    if provided:
-        request = among(request, provided)
+    request = among(request)
     if not any(one.lines for one in request.environment.pip if not one.constraint):
         return PipResolution(artifacts=(), provenance=())
     resolver = _Resolver(
@@ -69,7 +67,7 @@ def resolve(
         packages, name, version = resolver.packages()
     except uv.UndatedError as error:
         raise resolver.naming_the_index(error) from error
-    artifacts = resolver.artifacts(without(packages, provided))
+    artifacts = resolver.artifacts(without(packages, request.provided))
     return PipResolution(artifacts=artifacts, provenance=_provenance(name, version))
 
 

@@ -1,6 +1,7 @@
 """Fixtures that these tests share."""
 
 from tests.conda_channel import conda_channel
+from tests.faults.conda_sources import pin_conda
 from tests.faults.private_daemon import own_daemon
 from tests.faults.sources import locked_project, pin, world
 from tests.faults.stores import stock, stocked
@@ -13,6 +14,7 @@ __all__ = [
     "locked_project",
     "own_daemon",
     "pin",
+    "pin_conda",
     "stock",
     "stocked",
     "three",

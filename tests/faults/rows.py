@@ -93,7 +93,6 @@ ROWS = {
 
 OPEN = {
     "a10": "a base image by digest (`image = …`) comes in a later release",
-    "c26": "conda comes in a later release",
     "g60": "`--repeats` comes in a later release: verify runs once",
 }
 """Rows without a test, and why."""

@@ -305,7 +305,9 @@ def test_a_tar_cut_anywhere_is_refused(tmp_path: Path) -> None:
 def test_a_bomb_is_refused_as_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repro.ecosystems.archives._RATIO_FROM", 1 << 20)
     package = Package(parts=[part("zeros", bytes(8 << 20))])
-    assert "unpack to more than" in refused(tmp_path, package.archive())
+    for suffix in (".conda", ".tar.bz2"):
+        data = replace(package, suffix=suffix).archive()
+        assert "unpack to more than" in refused(tmp_path, data, suffix)
     monkeypatch.setattr("repro.ecosystems.conda.tarball.MOST_ENTRIES", 100)
     many = Package(parts=[part(f"f{number}") for number in range(101)])
     assert "holds more than 100 entries" in refused(tmp_path, many.archive())

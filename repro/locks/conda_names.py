@@ -15,7 +15,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.!+-]*", re.ASCII)
 _BUILD = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 _SUBDIR = re.compile(r"noarch|[a-z]+-[a-z0-9]+", re.ASCII)
 _CHANNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", re.ASCII)
-_TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
+TOKEN = re.compile(r"/t/[^/\s]+(?=/|$)")
 _SCHEMES = ("http", "https", "file")
 
 SUBDIRS = {"linux-amd64": "linux-64", "linux-arm64": "linux-aarch64"}
@@ -103,7 +103,7 @@ def channel(text: str, where: str, error: type[ReproError] = LockError) -> str:
 def has_credential(text: str) -> bool:
     """Whether an address holds a user name, a conda token (`/t/…`), a query or a fragment."""
     beyond = text.partition("://")[2]
-    return bool("@" in beyond.partition("/")[0] or _TOKEN.search(beyond) or set("?#$") & set(text))
+    return bool("@" in beyond.partition("/")[0] or TOKEN.search(beyond) or set("?#$") & set(text))
 
 
 def without_credential(text: str) -> str:
@@ -113,7 +113,7 @@ def without_credential(text: str) -> str:
     except ValueError:  # half an IPv6 address: nothing of it is kept
         return ""
     host = split.netloc.rpartition("@")[2]
-    return urlunsplit((split.scheme, host, _TOKEN.sub("", split.path), "", ""))
+    return urlunsplit((split.scheme, host, TOKEN.sub("", split.path), "", ""))
 
 
 def address(text: str, where: str, error: type[ReproError] = LockError) -> str:

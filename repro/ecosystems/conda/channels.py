@@ -8,6 +8,25 @@ from repro.ecosystems.conda.settings import Settings
 from repro.errors import UsageError
 from repro.locks.names import shown
 from repro.locks.yaml import Value
+from repro.models.project import CondaRequest
+
+
+def addressed(request: CondaRequest, settings: Settings) -> tuple[list[str], list[str]]:
+    """Return the channels' places in order of priority, and the specifications in their terms.
+
+    They may hold logins, see `places`. Raises UsageError naming the environment.yml.
+    """
+    found = {name: places(name, settings, request.path) for name in request.channels}
+    specs = []
+    for spec in request.specs:
+        channel, colons, rest = spec.rpartition("::")
+        if colons and len(found[channel]) > 1:
+            raise UsageError(
+                f"{request.path}: {shown(spec)}: {channel} is several channels",
+                hint="name one of them, and list it under channels",
+            )
+        specs.append(f"{found[channel][0]}::{rest}" if colons else spec)
+    return list(dict.fromkeys(place for each in found.values() for place in each)), specs
 
 
 def places(channel: str, settings: Settings, where: str) -> tuple[str, ...]:

@@ -6,18 +6,19 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from repro.addresses import redact
-from repro.ecosystems.conda.channels import places
+from repro.ecosystems.conda.channels import addressed
+from repro.ecosystems.conda.condalock import resolve_with_conda_lock
 from repro.ecosystems.conda.request import CondaQuery, CondaResolution
 from repro.ecosystems.conda.settings import Settings, host_settings
 from repro.ecosystems.conda.virtual import virtual_packages
+from repro.ecosystems.conda.words import inert
 from repro.errors import EngineError, LocalError, LockError, NetworkError, ReproError, UsageError
 from repro.files import make_folder
 from repro.locks import conda_names, names
@@ -27,7 +28,6 @@ from repro.patience import Patience
 from repro.process import run
 from repro.progress import Progress, Silent
 
-_LINES = 30
 _NETWORK = {"GatewayError", "FetchRepoDataError"}
 _REFUSED = {"InvalidMatchSpecError", "InvalidChannelError", "InvalidUrlError"}
 _DISK = {"CacheDirError", "IoError"}
@@ -48,8 +48,12 @@ def resolve(
     cannot be read, LockError for a package without sha256, LocalError, EngineError.
     """
     _check_platform(query)
-    settings = host_settings(environ)
-    with (progress or Silent()).task("resolving conda packages"):
+    settings, progress = host_settings(environ), progress or Silent()
+    with progress.task("resolving conda packages"):
+        if query.resolver == "conda-lock":
+            return resolve_with_conda_lock(
+                query, settings, folder=make_folder(cache), environ=environ, progress=progress
+            )
         answer = _solved(query, settings, cache, environ)
     packages = [_package(item) for item in answer["packages"]]
     channels = [conda_names.without_credential(place).rstrip("/") for place in answer["channels"]]
@@ -83,13 +87,12 @@ def _solved(
     query: CondaQuery, settings: Settings, cache: Path, environ: Mapping[str, str]
 ) -> dict[str, Any]:
     """Have the solver answer in a process of its own. Raises what `resolve` does."""
-    where = query.request.path
-    found = {name: places(name, settings, where) for name in query.request.channels}
+    channels, specs = addressed(query.request, settings)
     patience = Patience.of(environ)
     kept = [one for one in query.previous if not query.upgrade.covers(one.name)]
     job = {
-        "channels": list(dict.fromkeys(place for each in found.values() for place in each)),
-        "specs": [_placed(spec, found, where) for spec in query.request.specs],
+        "channels": channels,
+        "specs": specs,
         "platform": conda_names.SUBDIRS[query.platform],
         "virtual": _virtual(query),
         "locked": [_locked(one) for one in kept],
@@ -108,25 +111,12 @@ def _solved(
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise EngineError(
-            f"choosing conda packages ended with {done.code}:\n{_inert(done.tail())}",
+            f"choosing conda packages ended with {done.code}:\n{inert(done.tail())}",
             hint="run it again; if it fails again, this is a bug in repro",
         ) from None
     if "error" in answer:
         raise _error(answer["error"], answer["said"], query)
     return answer
-
-
-def _placed(spec: str, found: Mapping[str, Sequence[str]], where: str) -> str:
-    """A specification whose channel is an address, as the solver is told it."""
-    channel, colons, rest = spec.rpartition("::")
-    if not colons:
-        return spec
-    if len(found[channel]) > 1:
-        raise UsageError(
-            f"{where}: {names.shown(spec)}: {channel} is several channels",
-            hint="name one of them, and list it under channels",
-        )
-    return f"{found[channel][0]}::{rest}"
 
 
 def _locked(package: CondaPackage) -> dict[str, Any]:
@@ -171,7 +161,7 @@ def _environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, st
 
 def _error(kind: str, words: str, query: CondaQuery) -> ReproError:
     """The error that the solver's words are; they may quote a channel, never a login."""
-    where, said = query.request.path, _inert(words)
+    where, said = query.request.path, inert(words)
     if kind == "SolverError":
         at = f" as of {query.as_of}" if query.as_of else ""
         image = f"glibc {query.glibc}" if query.glibc else "no glibc"
@@ -199,18 +189,6 @@ def _error(kind: str, words: str, query: CondaQuery) -> ReproError:
         f"the solver of conda packages ended with {kind}:\n{said}",
         hint="run it again; if it fails again, this is a bug in repro",
     )
-
-
-def _inert(words: str) -> str:
-    """The words of another program, indented, without logins and control characters."""
-    lines = [line for line in redact(words).splitlines() if line.strip()]
-    shown = [f"  {_line(line)}" for line in lines[:_LINES]]
-    return "\n".join([*shown, *(["  …"] if len(lines) > _LINES else [])])
-
-
-def _line(line: str) -> str:
-    indent = len(line) - len(line.lstrip())
-    return " " * min(indent, 40) + names.said(line)
 
 
 def _package(item: Mapping[str, Any]) -> CondaPackage:

@@ -52,8 +52,6 @@ async def _solved(job: Mapping[str, Any]) -> dict[str, Any]:
         known = {_identity(record): record for group in groups for record in group}
         locked = [_kept(item, known) for item in job["locked"]]
     as_of = datetime.fromtimestamp(job["as_of"], UTC) if job["as_of"] is not None else None
-    if as_of is not None:
-        locked = [one for one in locked if one.timestamp is not None and one.timestamp <= as_of]
     records = await rattler.solve(
         sources,
         [rattler.MatchSpec(spec) for spec in job["specs"]],

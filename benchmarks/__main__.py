@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import build, machine, run, snapshot, startup
+from benchmarks import build, conda, machine, run, snapshot, startup
 from benchmarks.figures import Figure, table
 from benchmarks.timing import say
 from benchmarks.workshop import Workshop
@@ -17,6 +17,7 @@ from benchmarks.workshop import Workshop
 SUBJECTS: dict[str, Callable[[Workshop], list[Figure]]] = {
     "startup": startup.figures,
     "snapshot": snapshot.figures,
+    "conda": conda.figures,
     "run": run.figures,
     "build": build.figures,
 }

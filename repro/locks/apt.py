@@ -79,10 +79,13 @@ class _Stanza:
         return names.shown(self.fields["Package"]) if "Package" in self.fields else "a stanza"
 
 
-def parse(text: str, *, where: str, architecture: str = "amd64") -> tuple[Deb, ...]:
+def parse(
+    text: str, *, where: str, architecture: str = "amd64", on_image: bool = False
+) -> tuple[Deb, ...]:
     """Return the packages that an `apt.lock` names, sorted; all of them or none.
 
-    `where` is the file's name, for messages; `architecture` Debian's name of the platform's.
+    `where` is the file's name, for messages; `architecture` Debian's name of the platform's;
+    `on_image`: they come on top of a base image, and may be none at all.
     Raises LockError naming file, line and package for whatever is not exactly this format: no
     second hash algorithm, no unknown or folded field, no package of another architecture.
     """
@@ -92,7 +95,7 @@ def parse(text: str, *, where: str, architecture: str = "amd64") -> tuple[Deb, .
         if deb.name in debs:
             raise stanza.error("is there twice")
         debs[deb.name] = deb
-    if not debs:
+    if not debs and not (on_image and not text):
         raise LockError(f"{where}:1: holds no package", hint=HINT)
     return tuple(sorted(debs.values(), key=_order))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from repro.errors import ReproError, UsageError
+from repro.errors import LockError, ReproError, UsageError
 from repro.locks.names import shown
 
 LATEST = "latest"
@@ -97,6 +97,12 @@ def require_reference(text: str, where: str, error: type[ReproError] = UsageErro
             hint='give that image a name: docker tag ID NAME, then: image = "NAME"',
         )
     return text
+
+
+def is_named(whole: str, text: str) -> bool:
+    """Whether a whole name is what the name that a user wrote stands for, in some registry."""
+    known = parse_reference(whole, "base", LockError, default="")
+    return parse_reference(text, "image", default=known.domain) == known
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
+from repro.ecosystems import base_image
 from repro.ecosystems.apt import layer as apt_layer
 from repro.ecosystems.base import LayerRecipe
 from repro.ecosystems.conda import layer as conda_layer
 from repro.ecosystems.pip import layers as pip_layers
 from repro.ecosystems.pip.builder import Builder
-from repro.errors import LockError, NetworkError
-from repro.image.config import compose
+from repro.errors import LockError, NetworkError, UsageError
+from repro.image.config import SYSTEM_PATH, compose
 from repro.models.image import RECIPE, Image, Layer
 from repro.models.lock import CONDA_PREFIX, Lock
 from repro.models.project import Project
 from repro.store.artifacts import Store
 from repro.workflows.tools import Tools
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 
 def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     """Make every layer that the store lacks; return the image and how many were made."""
     store = tools.store
-    below = below_pip(lock, tools)
+    below = below_pip(lock, tools, vendor=project.vendor_folder)
     builder = Builder(
         engine=tools.build_engine,
         image=cache(lambda: environment_below_pip(project, lock, tools)),
@@ -65,8 +65,25 @@ def _lost(store: Store, missing: Sequence[LayerRecipe], error: NetworkError) -> 
     return None
 
 
-def below_pip(lock: Lock, tools: Tools) -> tuple[LayerRecipe, ...]:
-    """The recipes of all that pip's layers stand on, in this order; each may use those before."""
+def below_pip(lock: Lock, tools: Tools, *, vendor: Path | None = None) -> tuple[LayerRecipe, ...]:
+    """The recipes of all that pip's layers stand on, in this order; each may use those before.
+
+    `vendor` is a folder that is searched for the layers of a base image.
+    """
+    if lock.seal.base is not None:
+        if lock.debs:
+            raise UsageError(
+                "apt packages on top of a base image come in a later release",
+                hint="leave them out, or start from a suite",
+            )
+        return base_image.recipes(
+            lock.seal.base,
+            store=tools.store,
+            http=tools.http,
+            progress=tools.progress,
+            vendor=vendor,
+            offline=tools.offline,
+        )
     base = apt_layer.recipe(
         lock.debs,
         suite=lock.seal.suite,
@@ -117,7 +134,7 @@ def _occupied(lock: Lock, store: Store) -> pip_layers.Occupied | None:
 
 def environment_below_pip(project: Project, lock: Lock, tools: Tools) -> Image:
     """The image without pip's layers, loaded where builds and resolvers run in it."""
-    recipes = below_pip(lock, tools)
+    recipes = below_pip(lock, tools, vendor=project.vendor_folder)
     missing = [recipe for recipe in recipes if tools.store.layer(recipe.key) is None]
     if missing:
         _fetch(project, replace(lock, pip=()), tools, missing, recipes)
@@ -235,6 +252,7 @@ def _image(lock: Lock, layers: tuple[Layer, ...]) -> Image:
         env=_variables(lock),
         command=(f"python{lock.seal.python}",) if lock.seal.python else ("/bin/sh",),
         labels=(("repro.environment", lock.key), ("repro.recipe", str(RECIPE))),
+        below=len(lock.seal.base.layers) if lock.seal.base is not None else 0,
     )
 
 

@@ -16,16 +16,20 @@ from repro.locks.reference import Reference
 from repro.models.execution import Job
 from repro.models.image import Image, Layer
 from repro.models.lock import BaseImage
-from repro.models.project import Limits
+from repro.models.project import Environment, Limits
 from repro.workflows.tools import Tools
 
 _GLIBC = re.compile(r"(2\.[0-9]{1,3})(?:[^0-9].*)?", re.DOTALL)
 _SUITE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LIMITS = Limits(timeout=120.0, memory=1 << 30, best_effort=True)
-_ASK = (
-    "import json,platform,sys;"
-    "print(json.dumps([platform.python_implementation(), '%d.%d.%d' % sys.version_info[:3]]))"
-)
+_ASK = """
+import json, os, platform, sys
+try:
+    library = os.confstr("CS_GNU_LIBC_VERSION") or ""
+except (OSError, ValueError):
+    library = ""
+print(json.dumps([platform.python_implementation(), "%d.%d.%d" % sys.version_info[:3], library]))
+"""
 
 
 def pin_base(
@@ -76,14 +80,48 @@ def image_of(base: BaseImage, tools: Tools) -> Image:
     return compose(base_layers(base, tools), env=base.env, command=("sh",), below=len(base.layers))
 
 
+def dpkg_status(base: BaseImage, tools: Tools) -> bytes | None:
+    """Return dpkg's record of what is installed in the image, None for one without dpkg."""
+    from repro.ecosystems.apt import status
+    from repro.image.merged import merged
+
+    with merged(tools.store.layer_path(layer) for layer in base_layers(base, tools)) as files:
+        return files.read(status.PATH)
+
+
+def require_python(base: BaseImage, full: str, environment: Environment) -> None:
+    """Hold the image's Python (`3.12.4`, "" for none) against what is asked for.
+
+    Raises UsageError.
+    """
+    if environment.python and not f"{full}.".startswith(f"{environment.python}."):
+        raise UsageError(
+            f"{base.reference}: has {f'Python {full}' if full else 'no python3'}, and Python "
+            f"{environment.python} is asked for",
+            hint="take an image that has it, or leave out python under [environment]",
+        )
+    if environment.pip and not full:
+        raise UsageError(
+            f"{base.reference}: has no python3 in its PATH, and Python packages are asked for",
+            hint="take an image with Python, or leave them out: pip = [] under [environment]",
+        )
+    if environment.pip and not base.glibc:
+        raise UsageError(
+            f"{base.reference}: its C library is not glibc, and Python packages are for that",
+            hint="take an image of Debian, Ubuntu or another system with glibc",
+        )
+
+
 def python_of(base: BaseImage, tools: Tools) -> str:
     """Return the version of the image's Python (`3.12.4`), "" for none.
 
-    It is asked itself, in the build engine. Raises EngineError, UsageError for an interpreter
-    that is no CPython or does not run.
+    Raises EngineError, UsageError for an interpreter that is no CPython or does not run.
     """
-    if not base.interpreter:
-        return ""
+    return _asked(base, tools)[0] if base.interpreter else ""
+
+
+def _asked(base: BaseImage, tools: Tools) -> tuple[str, str]:
+    """Ask the image's Python for its version and that of its C library (`glibc 2.36`, or "")."""
     image = image_of(base, tools)
     engine = tools.build_engine()
     engine.load(image)
@@ -101,10 +139,10 @@ def python_of(base: BaseImage, tools: Tools) -> str:
         execution = engine.run(job)
         log = job.log.read_text(encoding="utf-8", errors="replace")
     try:
-        kind, version = json.loads(log.strip().splitlines()[-1])
-    except (ValueError, IndexError):
-        kind, version = "", ""
-    if not execution.succeeded or not re.fullmatch(r"[23]\.[0-9]{1,2}\.[0-9]{1,3}", str(version)):
+        kind, version, library = map(str, json.loads(log.strip().splitlines()[-1]))
+    except (ValueError, IndexError, TypeError):
+        kind, version, library = "", "", ""
+    if not execution.succeeded or not re.fullmatch(r"[23]\.[0-9]{1,2}\.[0-9]{1,3}", version):
         raise UsageError(
             f"{base.reference}: its {base.interpreter} does not run: {said(log[-300:])}",
             hint="choose an image whose python3 works",
@@ -114,7 +152,7 @@ def python_of(base: BaseImage, tools: Tools) -> str:
             f"{base.reference}: its {base.interpreter} is {said(kind)}, no CPython",
             hint="choose an image with CPython",
         )
-    return str(version)
+    return version, library
 
 
 def _found(reference: Reference, platform: str, tools: Tools) -> BaseImage:
@@ -196,15 +234,17 @@ def _looked_into(base: BaseImage, tools: Tools) -> BaseImage:
         return ""
 
     with merged(tools.store.layer_path(layer) for layer in layers) as files:
-        record = files.read(f"/{status.PATH}")
-        libc = status.versions(record).get("libc6", "") if record else ""
-        glibc = _GLIBC.fullmatch(libc)
-        return replace(
+        record = files.read(status.PATH)
+        found = replace(
             base,
-            suite=_code_name(files.read("/etc/os-release") or b""),
+            suite=_code_name(files.read("etc/os-release") or b""),
             interpreter=interpreter(files),
-            glibc=glibc[1] if glibc else "",
         )
+    libc = status.versions(record).get("libc6", "") if record else ""
+    if not libc and found.interpreter:  # of another distribution
+        libc = _asked(found, tools)[1].removeprefix("glibc ")
+    glibc = _GLIBC.fullmatch(libc)
+    return replace(found, glibc=glibc[1] if glibc else "")
 
 
 def _code_name(release: bytes) -> str:

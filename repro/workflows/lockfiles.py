@@ -12,6 +12,7 @@ from repro.errors import LocalError, LockError
 from repro.files import copy_regular, open_regular
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
+from repro.locks.reference import is_named
 from repro.models.image import ImageRecord
 from repro.models.lock import CondaPackage, Lock, LockState, Seal
 from repro.models.project import PLATFORM, Project
@@ -63,6 +64,7 @@ def _edited_settings(sealed: Seal, project: Project, state: LockState) -> tuple[
     now = project.environment
     settings: tuple[tuple[str, object, object], ...] = (
         ("suite", sealed.suite, now.suite),
+        ("image", *_images(sealed, now.image)),
         # "": it was asked for once, and the seal keeps it
         *((("as-of", sealed.as_of, now.as_of),) if now.as_of else ()),
         # "": the conda packages or the image decide it
@@ -75,6 +77,12 @@ def _edited_settings(sealed: Seal, project: Project, state: LockState) -> tuple[
         for name, said, meant in settings
         if said != meant and f"environment.{name}" not in state.stale
     )
+
+
+def _images(sealed: Seal, image: str) -> tuple[str, str]:
+    """The base image of the seal, and the project's, spelt as the seal's where it is the same."""
+    whole = sealed.base.reference if sealed.base is not None else ""
+    return whole, whole if whole and image and is_named(whole, image) else image
 
 
 def lock_path(folder: Path, name: str) -> Path:
@@ -104,7 +112,11 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
     """
     where = _where(folder, root)
     sealed, parts = read_parts(folder, root=root)
-    debs = apt.parse(_text(parts, seal.APT_LOCK, where), where=f"{where}/{seal.APT_LOCK}")
+    debs = apt.parse(
+        _text(parts, seal.APT_LOCK, where),
+        where=f"{where}/{seal.APT_LOCK}",
+        on_image=sealed.base is not None,
+    )
     pins = requirements.parse(_text(parts, seal.PIP_LOCK, where), where=f"{where}/{seal.PIP_LOCK}")
     pinned = {(pin.name, pin.version, pin.sha256) for pin in pins}
     differing = pinned ^ {(item.name, item.version, item.sha256) for item in sealed.pip}

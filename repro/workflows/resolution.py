@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from repro.ecosystems.apt.past import Past
-from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
+from repro.ecosystems.apt.resolve import AptIndex, AptResolution
 from repro.ecosystems.conda.request import CondaQuery, CondaResolution
 from repro.ecosystems.pip.adopt import adopt
 from repro.ecosystems.pip.builder import Builder
@@ -22,24 +18,12 @@ from repro.models.image import Image
 from repro.models.lock import CondaPackage, Interpreter, Lock, Upgrade
 from repro.models.project import PLATFORM, AptRequest, Environment, Project
 from repro.workflows.assemble import environment_below_pip
+from repro.workflows.base import require_python
+from repro.workflows.bases import BaseRequest, opened
 from repro.workflows.locking import Resolution, sealed
 from repro.workflows.tools import Tools
 
 _NOTHING: tuple[PipResolution, tuple[str, ...]] = (PipResolution(artifacts=(), provenance=()), ())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Base:
-    """What all else stands on: known before its packages are.
-
-    `debs` is being resolved; `python_full` is the interpreter's version (`3.11.2`), None where
-    it is not known.
-    """
-
-    glibc: str
-    python: str
-    python_full: str | None
-    debs: Callable[[], AptResolution]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,12 +55,16 @@ def resolve_environment(
     environment = project.environment
     old = _of_that_day(old, environment.as_of)
     requests = installed.requests if installed is not None else lambda _: environment.apt
-    with _suite_base(project, tools, old, upgrade, requests) as base:
+    asked = BaseRequest(project=project, tools=tools, old=old, upgrade=upgrade, requests=requests)
+    with opened(asked) as base:
         conda = _conda(project, tools, base.glibc, old, upgrade)
         python, full = _of_conda(conda.packages) or (base.python, base.python_full)
+        if base.image is not None:
+            require_python(base.image, full or "", environment)
         found = Resolution(
             platform=PLATFORM,
             python=python,
+            base=base.image,
             as_of=environment.as_of,
             debs=AptResolution(debs=(), provenance=()),
             conda=conda.packages,
@@ -119,40 +107,6 @@ def _of_that_day(old: Lock | None, as_of: str) -> Lock | None:
     if old is None or old.seal.as_of == as_of:
         return old
     return replace(old, debs=(), pip=(), conda=(), seal=replace(old.seal, provenance=()))
-
-
-@contextmanager
-def _suite_base(
-    project: Project,
-    tools: Tools,
-    old: Lock | None,
-    upgrade: Upgrade,
-    requests: Callable[[AptIndex], tuple[AptRequest, ...]],
-) -> Iterator[_Base]:
-    """Yield a suite as the base, its packages being resolved meanwhile."""
-    environment = project.environment
-    kept = old.debs if old is not None and old.seal.suite == environment.suite else ()
-    resolver = AptResolver(
-        tools.store.root / "apt",
-        project.sources,
-        tools.progress,
-        tools.store.claim,
-        http=tools.http,
-    )
-    pinned = old.seal.provenance if old is not None and kept else ()
-    past = Past(moment=environment.as_of, pinned=pinned) if environment.as_of else None
-    with (
-        resolver.open(environment.suite, previous=kept, upgrade=upgrade, past=past) as index,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        glibc, full = index.glibc(), _full_version(index, environment.python)
-        debs: Future[AptResolution] = pool.submit(
-            index.resolve,
-            requests(index),
-            python=environment.python,
-            apt_source=environment.apt_source,
-        )
-        yield _Base(glibc=glibc, python=environment.python, python_full=full, debs=debs.result)
 
 
 def _conda(
@@ -230,9 +184,3 @@ def _pip(
     with tools.progress.task(f"taking over {adopted.path}"):
         found = adopt(adopted, request, resolved)
     return found.resolution, (*adopted.notes, *found.notes)
-
-
-def _full_version(index: AptIndex, python: str) -> str | None:
-    """The interpreter's version in that suite (`3.11.2`), as its package has it."""
-    match = re.match(r"\d+\.\d+\.\d+", index.version(f"python{python}") or "")
-    return match[0] if match else None

@@ -62,7 +62,7 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
     _require_inputs(project)
     with snapshot_turn(project, tools):
         old = old_lock(project, adopt=options.adopt_edits)
-        upgrade = _known(old.lock, options.upgrade)
+        upgrade = _known(old.lock, options.upgrade, project.environment.image)
         as_of, said = moment_of(project, old.lock, options.as_of)
         of_then = replace(project, environment=replace(project.environment, as_of=as_of))
         adopted = adoption.lock if adoption is not None else None
@@ -134,9 +134,16 @@ def moment_of(project: Project, old: Lock | None, asked: str | None) -> tuple[st
     return kept, (f"as of {kept}, as the lock is; for the present: repro snapshot --as-of now",)
 
 
-def _known(old: Lock | None, upgrade: Upgrade) -> Upgrade:
-    """Return the upgrade in the lock's spelling; refuse what is not locked: it is misspelt."""
-    locked = {deb.name for deb in old.debs} | {item.name for item in old.pip} if old else set()
+def _known(old: Lock | None, upgrade: Upgrade, image: str) -> Upgrade:
+    """Return the upgrade in the lock's spelling; refuse what is not locked: it is misspelt.
+
+    `image` is the base image as the project names it.
+    """
+    locked: set[str] = set()
+    if old is not None:
+        locked = {item.name for part in (old.debs, old.pip, old.conda) for item in part}
+        if old.seal.base is not None:
+            locked |= {image, old.seal.base.reference}
     names = []
     for name in upgrade.names:
         spelt = name if name in locked else canonicalize_name(name)
@@ -193,7 +200,9 @@ def _edited_lock(project: Project) -> Lock:
         for pin in requirements.parse(text, where=f"{where}/{seal.PIP_LOCK}")
     )
     debs = apt.parse(
-        parts[seal.APT_LOCK].decode(errors="replace"), where=f"{where}/{seal.APT_LOCK}"
+        parts[seal.APT_LOCK].decode(errors="replace"),
+        where=f"{where}/{seal.APT_LOCK}",
+        on_image=sealed.base is not None,
     )
     return seal.make_lock(
         debs, replace(sealed, pip=pins), conda_packages(sealed, parts, where=where)

@@ -18,7 +18,7 @@ from repro.ecosystems.pip.builder import Builder
 from repro.errors import LockError, NetworkError, UsageError
 from repro.image.config import SYSTEM_PATH, compose
 from repro.models.image import RECIPE, Image, Layer
-from repro.models.lock import CONDA_PREFIX, Lock
+from repro.models.lock import CONDA_PREFIX, BaseImage, Lock
 from repro.models.project import Project
 from repro.store.artifacts import Store
 from repro.workflows.tools import Tools
@@ -70,36 +70,49 @@ def below_pip(lock: Lock, tools: Tools, *, vendor: Path | None = None) -> tuple[
 
     `vendor` is a folder that is searched for the layers of a base image.
     """
+    base = _suite_base(lock, tools)
     if lock.seal.base is not None:
-        if lock.debs:
-            raise UsageError(
-                "apt packages on top of a base image come in a later release",
-                hint="leave them out, or start from a suite",
-            )
-        return base_image.recipes(
-            lock.seal.base,
-            store=tools.store,
-            http=tools.http,
-            progress=tools.progress,
-            vendor=vendor,
-            offline=tools.offline,
-        )
-    base = apt_layer.recipe(
-        lock.debs,
-        suite=lock.seal.suite,
-        python="" if lock.conda else lock.seal.python,
-        store=tools.store,
-        progress=tools.progress,
-    )
+        base = _image_base(lock.seal.base, lock, tools, vendor)
     if not lock.conda:
-        return (base,)
+        return base
     conda = conda_layer.recipe(
         lock.conda,
         store=tools.store,
         progress=tools.progress,
         allow_overlap=lock.seal.allow_overlap,
     )
-    return base, conda
+    return *base, conda
+
+
+def _suite_base(lock: Lock, tools: Tools) -> tuple[LayerRecipe, ...]:
+    """The recipe of a suite's one layer."""
+    recipe = apt_layer.recipe(
+        lock.debs,
+        suite=lock.seal.suite,
+        python="" if lock.conda else lock.seal.python,
+        store=tools.store,
+        progress=tools.progress,
+    )
+    return (recipe,)
+
+
+def _image_base(
+    base: BaseImage, lock: Lock, tools: Tools, vendor: Path | None
+) -> tuple[LayerRecipe, ...]:
+    """The recipes of a base image's layers, and of what apt lays on top of them."""
+    if lock.debs:
+        raise UsageError(
+            "apt packages on top of a base image come in a later release",
+            hint="leave them out, or start from a suite",
+        )
+    return base_image.recipes(
+        base,
+        store=tools.store,
+        http=tools.http,
+        progress=tools.progress,
+        vendor=vendor,
+        offline=tools.offline,
+    )
 
 
 def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe, ...]:

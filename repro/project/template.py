@@ -24,12 +24,14 @@ class InitFacts:
     """What a proposal is made of; paths relative, folders end with `/`.
 
     `steps` is empty when no command could be guessed; `scripts` are all candidates. `apt` is
-    the path of the file with system packages.
+    the path of the file with system packages, `conda` that of an environment.yml; `python` is ""
+    where conda's packages decide it.
     """
 
     suite: str
     python: str
     pip: tuple[str, ...] = ()
+    conda: str | None = None
     apt: str | None = None
     scripts: tuple[str, ...] = ()
     steps: tuple[tuple[str, ...], ...] = ()
@@ -46,11 +48,14 @@ def look_around(folder: Path) -> InitFacts:
     """Collect the facts of a folder that is not configured yet. Raises UsageError, LocalError."""
     loaded = load_project(folder)
     root, environment = loaded.project.root, loaded.project.environment
-    pip = [item.path for item in environment.pip[:1]]
+    conda = detect.find_conda(root)
+    pip = [item.path for item in environment.pip[:1] if conda is None]
     known, notes = detect.dvc_metrics(root)
     seen = scan(root, tuple(path for path in known if may_be_named(path)))
     suite, python = environment.suite, environment.python
-    old = None if _asks_for_python(root) else python2_script(root, seen.scripts)
+    old = (
+        None if conda is not None or _asks_for_python(root) else python2_script(root, seen.scripts)
+    )
     if old is not None:
         suite, python = _PYTHON_2
         notes = (*notes, f"{old} is written in Python 2: Python {python} of {suite} is proposed")
@@ -58,6 +63,7 @@ def look_around(folder: Path) -> InitFacts:
         suite=suite,
         python=python,
         pip=tuple(pip),
+        conda=conda,
         apt=environment.apt_source if environment.apt else None,
         scripts=seen.scripts,
         steps=choose_steps(seen.scripts, python),
@@ -124,9 +130,13 @@ def _environment(facts: InitFacts) -> list[str]:
     lines = [
         "[environment]",
         _row("suite", _text(facts.suite), "the Debian release that the image is built from"),
-        _row("python", _text(facts.python), "that release's interpreter"),
-        _row("pip", _list(facts.pip), "requirement files, or pyproject.toml"),
     ]
+    if facts.conda is not None:
+        lines.append(_row("conda", _text(facts.conda), "conda's packages, and pip's beside them"))
+    if facts.python:
+        lines.append(_row("python", _text(facts.python), "that release's interpreter"))
+    if facts.pip or facts.conda is None:
+        lines.append(_row("pip", _list(facts.pip), "requirement files, or pyproject.toml"))
     if facts.system_site_packages:
         seen = "the analysis sees Debian's python3-* packages"
         lines.append(_row("system-site-packages", "true", seen))

@@ -103,10 +103,11 @@ def snapshot_turn(project: Project, tools: Tools) -> AbstractContextManager[None
 def _require_inputs(project: Project) -> None:
     """Refuse a folder in which nothing was found: it is the wrong one, or says nothing yet."""
     environment = project.environment
-    if project.config is None and not environment.pip and not environment.apt:
+    inputs = (environment.pip, environment.apt, environment.conda)
+    if project.config is None and not any(inputs):
         raise UsageError(
             f"{project.root}: nothing to lock: no requirements.in, requirements.txt, "
-            "pyproject.toml with dependencies, apt.txt or repro.toml",
+            "pyproject.toml with dependencies, environment.yml, apt.txt or repro.toml",
             hint="go to the project's folder; or list its packages in requirements.in, one a "
             "line; or let repro init propose a repro.toml",
         )

@@ -26,8 +26,9 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 def check_round_trip(facts: InitFacts) -> None:
     text = init_text(facts)
     found = parse_settings(toml.parse(text, where="repro.toml"), file="repro.toml")
-    assert (found.suite, found.python) == (facts.suite, facts.python)
-    assert found.pip == facts.pip
+    assert (found.suite, found.python or "") == (facts.suite, facts.python)
+    assert (found.pip or ()) == facts.pip
+    assert found.conda == facts.conda
     assert found.apt == facts.apt
     assert found.metrics == MetricSettings(files=facts.metrics)
     if not facts.steps:
@@ -52,10 +53,12 @@ def test_the_text_loads_back_to_its_facts(data: st.DataObject) -> None:
         return tuple(f"{prefix}-{name}" for name in names)
 
     suite, python = data.draw(st.sampled_from(PLACES))
+    conda = data.draw(st.none() | st.just("environment.yml"))
     facts = InitFacts(
         suite=suite,
-        python=python,
+        python=python if conda is None or data.draw(st.booleans()) else "",
         pip=some("r"),
+        conda=conda,
         apt=data.draw(st.none() | st.just("apt.txt")),
         scripts=some("s"),
         steps=tuple(("python", name) for name in some("c")),
@@ -64,6 +67,23 @@ def test_the_text_loads_back_to_its_facts(data: st.DataObject) -> None:
         metrics=tuple(f"{name}.json" for name in some("m")),
     )
     check_round_trip(facts)
+
+
+def test_a_conda_project(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "environment.yml": "channels: [a]\ndependencies: [python=3.10, {pip: [rich]}]\n",
+            "requirements.txt": "six\n",
+            "analysis.py": "print 'of Python 2, says the file'\n",
+        },
+    )
+    facts = look_around(tmp_path)
+    assert (facts.conda, facts.pip, facts.python) == ("environment.yml", (), "")
+    assert facts.steps == (("python", "analysis.py"),)
+    detected = load_project(tmp_path).project.environment
+    write(tmp_path, {"repro.toml": init_text(facts)})
+    assert load_project(tmp_path).project.environment == detected
 
 
 def test_a_usual_project(tmp_path: Path) -> None:

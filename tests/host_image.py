@@ -17,8 +17,8 @@ from repro.models.image import Image, Layer
 from repro.store.artifacts import Store
 
 TOOLS = (
-    "bash", "cat", "chmod", "cp", "date", "dd", "df", "env", "head", "id", "ln", "ls", "mkdir",
-    "mkfifo", "rm", "sh", "sleep", "stat", "stty", "tail", "touch", "yes",
+    "bash", "cat", "chmod", "cp", "date", "dd", "df", "du", "env", "find", "head", "id", "ln",
+    "ls", "mkdir", "mkfifo", "rm", "sh", "sleep", "stat", "stty", "tail", "touch", "wc", "yes",
 )  # fmt: skip
 ENV = (("IMAGE", "set"), ("PATH", "/usr/bin:/bin"))
 

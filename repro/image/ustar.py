@@ -37,6 +37,8 @@ class Member:
     link: str = ""
     major: int = 0
     minor: int = 0
+    mtime: int = EPOCH
+    """Seconds since 1970; no layer has another than the constant."""
     xattrs: tuple[tuple[str, str], ...] = ()
 
 
@@ -122,7 +124,7 @@ def _block(name: bytes, link: bytes, member: Member) -> bytes:
         _octal(_fitting(member.uid, _MAX_NUMBER), 8),
         _octal(_fitting(member.gid, _MAX_NUMBER), 8),
         _octal(_fitting(member.size, _MAX_SIZE), 12),
-        _octal(EPOCH, 12),
+        _octal(member.mtime, 12),
         b" " * 8,
         member.type,
         link.ljust(_NAME, b"\0"),

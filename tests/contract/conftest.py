@@ -21,7 +21,10 @@ from repro.models.execution import HOME, Execution, Job, Mount
 from repro.models.image import Image
 from repro.models.project import Limits
 from repro.store.artifacts import Store
+from tests.faults.private_daemon import PrivateDaemon, daemon_elsewhere
 from tests.support import test_cache
+
+__all__ = ["daemon_elsewhere"]
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 ENV = (("HOME", HOME), ("LANG", "C.UTF-8"), ("PATH", PATH))
@@ -141,12 +144,43 @@ def _bootstrap(file: BinaryIO) -> None:
         canonical(tar, file)
 
 
+ELSEWHERE = "docker elsewhere"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run on a daemon elsewhere what depends on where the files are; the rest is docker's."""
+
+    def is_wanted(item: pytest.Item) -> bool:
+        form = getattr(item, "callspec", None)
+        return (
+            not form
+            or form.params.get("engine") != ELSEWHERE
+            or bool(item.get_closest_marker("files"))
+        )
+
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = [item for item in items if is_wanted(item)]
+
+
 @pytest.fixture(
-    scope="session", params=["sandbox", pytest.param("docker", marks=pytest.mark.docker)]
+    scope="session",
+    params=[
+        "sandbox",
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param(ELSEWHERE, marks=pytest.mark.docker),
+    ],
 )
 def engine(request: pytest.FixtureRequest, contract_store: Store, contract_image: Image) -> Engine:
-    """Each engine in turn, with the image loaded; skipped where it cannot be used."""
-    made: Engine = Docker(contract_store) if request.param == "docker" else Sandbox(contract_store)
+    """Each engine in turn, with the image loaded; skipped where it cannot be used.
+
+    One of them is a daemon that does not see this machine's files.
+    """
+    made: Engine = Sandbox(contract_store)
+    if request.param == "docker":
+        made = Docker(contract_store)
+    elif request.param == ELSEWHERE:
+        daemon: PrivateDaemon = request.getfixturevalue("daemon_elsewhere")
+        made = Docker(contract_store, base_url=daemon.tcp)
     if (problem := made.probe()) is not None:
         pytest.skip(f"{made.name}: {problem}")
     made.load(contract_image)

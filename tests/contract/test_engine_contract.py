@@ -68,6 +68,7 @@ def test_a_program_that_is_not_there(bench: Bench) -> None:
     assert (execution.ending, execution.code) == (Ending.EXITED, 127)
 
 
+@pytest.mark.files
 def test_a_program_that_may_not_be_executed(bench: Bench) -> None:
     (bench.stage / "plain.txt").write_text("no program\n")
     execution = bench.run(bench.job(("/project/plain.txt",))).execution
@@ -136,6 +137,7 @@ for name in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"
     assert str(bench.folder) not in ran.log
 
 
+@pytest.mark.files
 def test_identity(bench: Bench) -> None:
     ran = bench.shell("id -u; id -g; id -G; pwd; hostname; cat /etc/hostname; umask")
     assert ran.log.split() == ["1000", "1000", "1000", "/project", "repro", "repro", "0022"]
@@ -171,6 +173,7 @@ def test_layers_lie_over_each_other(bench: Bench) -> None:
     assert ran.log == "from the upper layer\nboth\n"
 
 
+@pytest.mark.files
 def test_outputs_are_the_same_bytes_on_every_engine(
     bench: Bench, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -198,6 +201,7 @@ def test_the_root_is_read_only(bench: Bench, path: str) -> None:
     assert bench.python("import os; os.open('/etc/passwd', os.O_WRONLY)").code == 1
 
 
+@pytest.mark.files
 @pytest.mark.parametrize("closed", ["data/inner/closed.csv", "data/inner"])
 def test_data_that_only_its_owner_may_read(bench: Bench, closed: str) -> None:
     """A user's own run reads it; root's has another number, and is refused before it starts."""
@@ -218,6 +222,7 @@ def test_data_that_only_its_owner_may_read(bench: Bench, closed: str) -> None:
     assert bench.run(job).log == "value 7\n"
 
 
+@pytest.mark.files
 def test_the_mounts_are_read_only(bench: Bench) -> None:
     data = bench.folder / "data"
     data.mkdir()
@@ -259,6 +264,7 @@ print(open("/mounted/else where/table.csv").read(), end="")
     assert file.read_text() == "one\n"
 
 
+@pytest.mark.files
 def test_writes_land_in_the_stage(bench: Bench) -> None:
     (bench.stage / "given.txt").write_text("given")
     (bench.stage / "given.txt").chmod(0o600)
@@ -281,6 +287,7 @@ os.mkfifo("fifo")
     assert (bench.stage / "closed/inside").exists()  # the caller can look everywhere
 
 
+@pytest.mark.files
 def test_no_setuid_program_comes_out(bench: Bench) -> None:
     assert bench.shell("cp /bin/true mine; chmod 6755 mine; mkdir d; chmod 2777 d").code == 0
     assert stat.S_IMODE((bench.stage / "mine").stat().st_mode) == 0o755
@@ -354,6 +361,7 @@ def test_files_that_only_root_may_read_stay_closed(bench: Bench) -> None:
 # ---- how a run ends ----------------------------------------------------------------------------
 
 
+@pytest.mark.files
 def test_steps_stop_at_the_first_that_fails(bench: Bench) -> None:
     steps = [("sh", "-c", f"echo {n} >>seen; exit {code}") for n, code in ((1, 0), (2, 7), (3, 0))]
     execution = bench.run(bench.job(*steps)).execution
@@ -361,6 +369,7 @@ def test_steps_stop_at_the_first_that_fails(bench: Bench) -> None:
     assert (bench.stage / "seen").read_text() == "1\n2\n"
 
 
+@pytest.mark.files
 def test_steps_share_the_stage_and_the_log(bench: Bench) -> None:
     ran = bench.run(bench.job(("sh", "-c", "echo a | tee f"), ("cat", "f"), ("wc", "-l", "f")))
     assert (ran.execution.step, ran.log) == (2, "a\na\n1 f\n")
@@ -458,6 +467,7 @@ def test_few_processes_are_no_crowd(bench: Bench) -> None:
     assert (execution.ending, execution.crowded) == (Ending.TIMEOUT, False)
 
 
+@pytest.mark.files
 def test_output_is_limited(bench: Bench) -> None:
     limits = Limits(timeout=60, output=8 << 20)
     text = """\
@@ -471,6 +481,7 @@ for n in range(200):
     assert sum(path.stat().st_size for path in bench.stage.iterdir()) < 100 << 20
 
 
+@pytest.mark.files
 def test_a_single_file_stops_at_the_limit(bench: Bench) -> None:
     limits = Limits(timeout=60, output=4 << 20)
     ran = bench.python("open('big', 'wb').write(bytes(40 << 20))", limits=limits)
@@ -478,6 +489,7 @@ def test_a_single_file_stops_at_the_limit(bench: Bench) -> None:
     assert (bench.stage / "big").stat().st_size <= 4 << 20
 
 
+@pytest.mark.files
 def test_output_cannot_be_hidden(bench: Bench) -> None:
     text = """\
 import os
@@ -490,12 +502,14 @@ for n in range(6):
     assert bench.python(text, limits=limits).execution.ending is Ending.OUTPUT
 
 
+@pytest.mark.files
 def test_what_was_there_before_does_not_count(bench: Bench) -> None:
     (bench.stage / "given").write_bytes(bytes(9 << 20))
     execution = bench.shell("sleep 0.5; echo x >out", limits=Limits(timeout=60, output=8 << 20))
     assert execution.execution.succeeded
 
 
+@pytest.mark.files
 def test_a_daemon_does_not_survive(bench: Bench) -> None:
     text = """\
 import os, time

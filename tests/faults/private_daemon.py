@@ -5,6 +5,10 @@
         daemon.kill()       # SIGKILL: its containers live on, as after any crash
         daemon.start()      # over the same data, as systemd does
 
+`elsewhere=True` gives one that does not see this machine's files, as one on another machine or in
+a container: it lives in a mount namespace of its own where /tmp and /var/tmp are empty, and listens
+on loopback too (`tcp`).
+
 Its images lie on a tmpfs of `size` bytes, so `size` is also how large its disk is. It has its
 own socket, its own containerd and no network. Afterwards it, its containers, its control groups
 and its mounts are gone.
@@ -16,6 +20,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +32,9 @@ from typing import Any
 import docker
 import pytest
 
+HIDDEN = ("/tmp", "/var/tmp")
+"""Where the tests' projects and caches lie, which a daemon elsewhere must not see."""
+
 UP = 30.0
 """Seconds that it may take to start or to end."""
 
@@ -34,8 +42,10 @@ UP = 30.0
 class PrivateDaemon:
     """One daemon over one folder; `folder/root` is its disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, elsewhere: bool = False) -> None:
         self.folder = folder
+        self.elsewhere = elsewhere
+        self.port = _free_port() if elsewhere else 0
         self.socket = folder / "docker.sock"
         self.log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,6 +54,11 @@ class PrivateDaemon:
     def url(self) -> str:
         """Its address, as `base_url` and DOCKER_HOST take it."""
         return f"unix://{self.socket}"
+
+    @property
+    def tcp(self) -> str:
+        """Its address in the network."""
+        return f"tcp://127.0.0.1:{self.port}"
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -95,8 +110,12 @@ class PrivateDaemon:
     def _command(self) -> list[str]:
         configuration = self.folder / "daemon.json"
         configuration.write_text(json.dumps({}))
+        hidden = " && ".join(f"mount -t tmpfs tmpfs {folder}" for folder in HIDDEN)
+        apart = ["unshare", "--mount", "sh", "-c", f'{hidden} && exec "$@"', "sh"]
         return [
+            *(apart if self.elsewhere else ()),
             "dockerd",
+            *(("--host", self.tcp, "--tls=false") if self.elsewhere else ()),
             *("--config-file", str(configuration)),
             *("--data-root", str(self.folder / "root")),
             *("--exec-root", str(self.folder / "exec")),
@@ -115,18 +134,24 @@ class PrivateDaemon:
         return True
 
 
+def _free_port() -> int:
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        return int(line.getsockname()[1])
+
+
 @contextmanager
-def private_daemon(*, size: int) -> Iterator[PrivateDaemon]:
+def private_daemon(*, size: int, elsewhere: bool = False) -> Iterator[PrivateDaemon]:
     """A daemon that has `size` bytes of disk; skips where none can be started."""
     if shutil.which("dockerd") is None or os.geteuid() != 0:
         pytest.skip("a daemon of its own needs dockerd and root")
-    folder = Path(tempfile.mkdtemp(prefix="repro-dockerd-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="repro-dockerd-", dir="/run" if elsewhere else "/tmp"))
     (folder / "root").mkdir()
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size},mode=711", "tmpfs", folder / "root"],
         check=True,
     )
-    daemon = PrivateDaemon(folder)
+    daemon = PrivateDaemon(folder, elsewhere=elsewhere)
     try:
         daemon.start()
         yield daemon
@@ -138,6 +163,13 @@ def private_daemon(*, size: int) -> Iterator[PrivateDaemon]:
 def own_daemon() -> Iterator[PrivateDaemon]:
     """A daemon that a test may kill, if it starts it again."""
     with private_daemon(size=1 << 30) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def daemon_elsewhere() -> Iterator[PrivateDaemon]:
+    """A daemon that does not see this machine's files."""
+    with private_daemon(size=2 << 30, elsewhere=True) as daemon:
         yield daemon
 
 

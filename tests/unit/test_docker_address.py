@@ -148,3 +148,10 @@ def test_silence_is_explained(error: OSError, address: Address, says: str, remed
         assert said.hint is not None
         assert remedy in said.hint
         assert "--engine sandbox" in said.hint
+
+
+def test_ssh_without_its_library_says_both_ways() -> None:
+    address = Address(url="ssh://me@build.example.org", origin="DOCKER_HOST")
+    error = unreachable(address, ImportError("Install paramiko package to enable ssh:// support"))
+    assert "docker[ssh]" in (error.hint or "")
+    assert "-L /tmp/docker.sock:/var/run/docker.sock me@build.example.org" in (error.hint or "")

@@ -144,7 +144,13 @@ def unreachable(address: Address, error: BaseException) -> EngineError:
             hint=f"join the group that owns the socket: sudo usermod -aG docker {user}, "
             f"and log in again; {OTHER_ENGINE}",
         )
-    if "context" in address.origin:
+    if address.url.startswith("ssh://") and "paramiko" in str(cause):
+        remedy = (
+            'have the SDK speak ssh: pip install "docker[ssh]"; or bring the socket here: '
+            f"ssh -N -L /tmp/docker.sock:/var/run/docker.sock {address.url[6:]}, "
+            "and DOCKER_HOST=unix:///tmp/docker.sock"
+        )
+    elif "context" in address.origin:
         remedy = "choose the context of a daemon that runs: docker context use default"
     elif address.origin:
         remedy = f"start that daemon, or correct {address.origin}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,16 @@ NO_SPACE = "no space left on device"
 LOAD = 1800
 """Seconds without a sign of life while it unpacks an image."""
 
+_UNSEEN = re.compile(
+    r"bind source path does not exist|\b[ls]?statf?s? /\S.*: no such file or directory"
+)
+"""What Docker and Podman say of a path to bind that is not there on their machine."""
+
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class UnseenError(EngineError):
+    """The daemon has no file under a path that it was to bind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,15 +160,14 @@ def refusal(what: str, said: str) -> EngineError:
     """The daemon answered, and said no: what was asked, its words, the remedy."""
     said = said.strip()
     hint = _hint(said) or f"see the daemon's log; {OTHER_ENGINE}"
+    if _UNSEEN.search(said):
+        return UnseenError(f"docker: {what}: {said}", hint=hint)
     return EngineError(f"docker: {what}: {said}", hint=hint)
 
 
 def _hint(said: str) -> str | None:
-    if "bind source path does not exist" in said:
-        return (
-            "that daemon does not see this machine's files (a remote one, or Docker in Docker): "
-            f"use a daemon on this machine; {OTHER_ENGINE}"
-        )
+    if _UNSEEN.search(said):
+        return f"is it there? perhaps that daemon does not see this machine's files; {OTHER_ENGINE}"
     if "No such image" in said:
         return "it was removed in this moment; load it again: repro build"
     if NO_SPACE in said:

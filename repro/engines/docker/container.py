@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,14 +10,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from repro.engines.docker.address import OTHER_ENGINE
 from repro.engines.docker.api import Daemon
 from repro.engines.docker.orphans import LABEL, owner
 from repro.errors import EngineError, ReproError
-from repro.models.execution import HOME, PROJECT, Job
-from repro.models.project import SHARED_MEMORY
+from repro.models.execution import HOME, PROJECT, UID, Job, Mount
+from repro.models.project import SHARED_MEMORY, Limits
 
 TMP = "/tmp"  # noqa: S108 - a path inside, on a private tmpfs
 OPEN_FILES = (1024, 4096)
@@ -25,9 +26,32 @@ OPEN_FILES = (1024, 4096)
 _T = TypeVar("_T")
 
 
+class Place(Protocol):
+    """Where the daemon finds a run's files, and how much the run has written there."""
+
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """The limits that cannot be enforced there: see Execution.unenforced."""
+
+    @property
+    def project(self) -> str:
+        """The folder that the run sees at /project."""
+
+    def source(self, mount: Mount) -> str:
+        """What is bound for a mount."""
+
+    def used(self) -> int:
+        """Bytes that the run's files take beyond what was there before it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What a container is made from, beside the job; `tty` asks for a terminal."""
+    """What a container is made from, beside the job.
+
+    `place` is where the daemon finds its files; `tty` asks for a terminal.
+    """
+
+    place: Place
 
     image_id: str
     uid: int
@@ -172,14 +196,16 @@ def scratch_space(size: int, uid: int, gid: int) -> dict[str, str]:
 
 
 def _host_config(daemon: Daemon, job: Job, settings: Settings) -> Any:
-    from docker.types import LogConfig, Mount, Ulimit
+    from docker.types import LogConfig, Ulimit
+    from docker.types import Mount as Bind
 
     limits = job.limits
-    mounts = [Mount(PROJECT, str(job.stage), type="bind", read_only=False)]
+    place = settings.place
+    mounts = [Bind(PROJECT, place.project, type="bind", read_only=False)]
     if not job.network:  # else the engine shows the host's name servers, which differ
-        mounts.append(Mount("/etc/resolv.conf", "/dev/null", type="bind", read_only=True))
+        mounts.append(Bind("/etc/resolv.conf", "/dev/null", type="bind", read_only=True))
     mounts += [
-        Mount(item.target, str(item.source), type="bind", read_only=True) for item in job.mounts
+        Bind(item.target, place.source(item), type="bind", read_only=True) for item in job.mounts
     ]
     return daemon.client.create_host_config(
         network_mode="host" if job.network else "none",
@@ -202,3 +228,26 @@ def _host_config(daemon: Daemon, job: Job, settings: Settings) -> Any:
         ],
         log_config=LogConfig(type="none"),  # attached from the start, so nothing is lost
     )
+
+
+def user_of(daemon: Daemon) -> tuple[int, int, tuple[str, ...]]:
+    """User and group of the run, and what to say when they are not the fixed ones."""
+    if daemon.rootless:  # its root is this user, and owns the stage
+        return 0, 0, (f"uid {UID}",)
+    uid, gid = os.geteuid(), os.getegid()
+    if uid in (0, UID):
+        return UID, UID if uid == 0 else gid, ()
+    return uid, gid, (f"uid {UID}",)
+
+
+def unenforced_by(daemon: Daemon, limits: Limits) -> tuple[str, ...]:
+    """Return the limits that this daemon's kernel does not enforce. Raises EngineError."""
+    missing = tuple(
+        name for name, there in (("memory", daemon.memory), ("pids", daemon.pids)) if not there
+    )
+    if missing and not limits.best_effort:
+        raise EngineError(
+            f"docker: the daemon at {daemon.address} cannot limit {' and '.join(missing)}",
+            hint='set limits = "best-effort" under [analysis] to run without; ' + OTHER_ENGINE,
+        )
+    return missing

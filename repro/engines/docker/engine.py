@@ -6,16 +6,24 @@ import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro.engines.docker import images, peek
 from repro.engines.docker.address import OTHER_ENGINE, Address, current_address
-from repro.engines.docker.api import Daemon, connect
-from repro.engines.docker.container import Settings, created, in_background
+from repro.engines.docker.api import Daemon, UnseenError, connect
+from repro.engines.docker.container import (
+    Place,
+    Settings,
+    created,
+    in_background,
+    unenforced_by,
+    user_of,
+)
 from repro.engines.docker.orphans import remove_orphans
+from repro.engines.docker.place import Here, elsewhere
 from repro.engines.docker.streams import (
     Echo,
     attached,
@@ -26,10 +34,10 @@ from repro.engines.docker.streams import (
     terminal_size,
 )
 from repro.engines.log import Log, opened
-from repro.engines.stage import lent, require_readable, written
+from repro.engines.stage import lent, require_readable
 from repro.errors import EngineError
 from repro.files import local_errors
-from repro.models.execution import UID, Ending, Execution, Job
+from repro.models.execution import Ending, Execution, Job
 from repro.models.image import Image
 from repro.models.project import Limits
 from repro.progress import Progress, Silent
@@ -67,6 +75,7 @@ class Docker:
         self._base_url = base_url
         self._progress = progress or Silent()
         self._connected: Daemon | None = None
+        self._sends = False
 
     def probe(self) -> str | None:
         """See Engine.probe."""
@@ -96,38 +105,20 @@ class Docker:
                 f"({job.image.tag})",
                 hint="load it again: repro build",
             )
-        uid, gid, unenforced = _user(daemon)
-        unenforced += _unenforced(daemon, job.limits)
-        to_give = uid if os.geteuid() == 0 != uid else None
-        if not job.network:  # else it is a resolver's, which needs some files of an index only
-            require_readable(job.mounts, to_give)
-        with (
-            local_errors(job.log),
-            opened(job.log, job.limits.log) as log,
-            lent(job.stage, to_give),
-        ):
-            watch = _Watch.start(job)
-            for index, step in enumerate(job.steps):  # noqa: B007 - the last one that ran
-                settings = Settings(
-                    image_id=identity,
-                    uid=uid,
-                    gid=gid,
-                    command=step,
-                    tty=job.interactive and has_terminal(),
+        if not self._sends:
+            try:
+                return _run(daemon, job, identity, nullcontext(Here.of(job)))
+            except UnseenError:
+                if not all(path.exists() for path in (job.stage, *_sources(job))):
+                    raise
+                self._sends = True
+                self._progress.note(
+                    f"docker: the daemon at {daemon.address} does not see this machine's files: "
+                    "the project and its data are sent to it"
                 )
-                end = _run_step(daemon, job, settings, log, watch)
-                if end.ending is not Ending.EXITED or end.code != 0:
-                    break
-        return Execution(
-            engine=self.name,
-            ending=end.ending,
-            code=end.code,
-            step=index,
-            seconds=watch.seconds,
-            log_cut=log.cut,
-            unenforced=unenforced,
-            crowded=end.crowded,
-        )
+        owner = 0 if daemon.rootless else None
+        place = elsewhere(daemon, job, identity, self._progress, owner=owner)
+        return _run(daemon, job, identity, place)
 
     def connected(self) -> Daemon:
         """The daemon, reached once. Raises EngineError."""
@@ -141,20 +132,61 @@ class Docker:
         return current_address(os.environ)
 
 
+def _sources(job: Job) -> list[Path]:
+    return [mount.source for mount in job.mounts]
+
+
+def _run(
+    daemon: Daemon, job: Job, identity: str, placing: AbstractContextManager[Place]
+) -> Execution:
+    """Run a job's steps, its files where `placing` has them. Raises UnseenError before any step."""
+    uid, gid, unenforced = user_of(daemon)
+    unenforced += unenforced_by(daemon, job.limits)
+    to_give = uid if os.geteuid() == 0 != uid else None
+    if not job.network:  # else it is a resolver's, which needs some files of an index only
+        require_readable(job.mounts, to_give)
+    with (
+        local_errors(job.log),
+        opened(job.log, job.limits.log) as log,
+        lent(job.stage, to_give),
+        placing as place,
+    ):
+        watch = _Watch(place=place, limits=job.limits, began=time.monotonic())
+        for index, step in enumerate(job.steps):  # noqa: B007 - the last one that ran
+            settings = Settings(
+                place=place,
+                image_id=identity,
+                uid=uid,
+                gid=gid,
+                command=step,
+                tty=job.interactive and has_terminal(),
+            )
+            end = _run_step(daemon, job, settings, log, watch)
+            if end.ending is not Ending.EXITED or end.code != 0:
+                break
+        seconds = watch.seconds
+    ending = end.ending
+    if ending is Ending.EXITED and _is_full(watch.written, end.code, job.limits):
+        ending = Ending.OUTPUT  # in folders that were closed to us until now
+    return Execution(
+        engine=Docker.name,
+        ending=ending,
+        code=end.code,
+        step=index,
+        seconds=seconds,
+        log_cut=log.cut,
+        unenforced=unenforced + place.unenforced,
+        crowded=end.crowded,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Watch:
-    """What one job has used: time since `began`, disk beyond the `base` that was there before."""
+    """What one job has used: time since `began`, disk beyond what was there before."""
 
-    stage: Path
+    place: Place
     limits: Limits
     began: float
-    base: int
-
-    @classmethod
-    def start(cls, job: Job) -> _Watch:
-        return cls(
-            stage=job.stage, limits=job.limits, began=time.monotonic(), base=written(job.stage)
-        )
 
     @property
     def seconds(self) -> float:
@@ -162,36 +194,13 @@ class _Watch:
 
     @property
     def written(self) -> int:
-        return written(self.stage) - self.base
+        return self.place.used()
 
     def exceeded(self) -> Ending | None:
         """Return the limit that is passed, None when none is."""
         if self.seconds > self.limits.timeout:
             return Ending.TIMEOUT
         return Ending.OUTPUT if self.written > self.limits.output else None
-
-
-def _user(daemon: Daemon) -> tuple[int, int, tuple[str, ...]]:
-    """User and group of the run, and what to say when they are not the fixed ones."""
-    if daemon.rootless:  # its root is this user, and owns the stage
-        return 0, 0, (f"uid {UID}",)
-    uid, gid = os.geteuid(), os.getegid()
-    if uid in (0, UID):
-        return UID, UID if uid == 0 else gid, ()
-    return uid, gid, (f"uid {UID}",)
-
-
-def _unenforced(daemon: Daemon, limits: Limits) -> tuple[str, ...]:
-    """Return the limits that this daemon's kernel does not enforce. Raises EngineError."""
-    missing = tuple(
-        name for name, there in (("memory", daemon.memory), ("pids", daemon.pids)) if not there
-    )
-    if missing and not limits.best_effort:
-        raise EngineError(
-            f"docker: the daemon at {daemon.address} cannot limit {' and '.join(missing)}",
-            hint='set limits = "best-effort" under [analysis] to run without; ' + OTHER_ENGINE,
-        )
-    return missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -261,11 +270,15 @@ def _ending(passed: Ending | None, code: int, watch: _Watch, *, out_of_memory: b
         return passed
     if out_of_memory:  # also where only a child was killed and the status is 0
         return Ending.MEMORY
-    written = watch.written
-    # a single file stops exactly at the limit, and its writer with an error
-    if written > watch.limits.output or (code != 0 and written == watch.limits.output):
-        return Ending.OUTPUT
-    return Ending.EXITED
+    return Ending.OUTPUT if _is_full(watch.written, code, watch.limits) else Ending.EXITED
+
+
+def _is_full(written: int, code: int, limits: Limits) -> bool:
+    """Whether a program that ended has met the limit of what it may write, in bytes.
+
+    A single file stops exactly there, and its writer with an error.
+    """
+    return written > limits.output or (code != 0 and written == limits.output)
 
 
 def _supervise(step: _Step, watch: _Watch) -> Ending | None:

@@ -132,9 +132,13 @@ def _touched(daemon: Daemon, name: str) -> set[str]:
 
 def _export(daemon: Daemon, name: str, target: Path) -> None:
     client = daemon.patient()
+    with local_errors(target):
+        file = target.open("wb")
     try:
-        with daemon.doing("exporting the files"), local_errors(target), target.open("wb") as file:
+        with daemon.doing("exporting the files"):
             for chunk in client.export(name):
-                file.write(chunk)
+                with local_errors(target):
+                    file.write(chunk)
     finally:
+        file.close()
         client.close()

@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ class _Staged:
     digests: dict[str, str | None] = field(default_factory=dict)
     """sha256 (hex) of every file as it is in the prefix, None for a link."""
 
-    @property
+    @cached_property
     def stage(self) -> Path:
         """The prefix."""
         return self.folder / "prefix"
@@ -182,11 +182,13 @@ class _Staged:
 
     def _require_known(self, installed: set[str]) -> None:
         """Refuse a file that is there and in no package."""
-        own = {f"{META}/{one.archive.record}" for one in self.packages}
+        known = installed | _OWN | {f"{META}/{one.archive.record}" for one in self.packages}
+        top = len(str(self.stage)) + 1
         for folder, folders, files in walk(self.stage):
-            for name in (*files, *(one for one in folders if (folder / one).is_symlink())):
-                path = (folder / name).relative_to(self.stage).as_posix()
-                if path not in installed | own | _OWN:
+            links = [name for name in folders if (folder / name).is_symlink()]
+            for name in (*files, *links):
+                path = f"{folder}/{name}"[top:]
+                if path not in known:
                     raise LockError(
                         f"{PREFIX}/{names.path_shown(path)} was installed, and is in no package",
                         hint="run it again; if it stays so, this is a bug in repro",
@@ -216,7 +218,7 @@ class _Staged:
         if packed.replaced:
             return self._changed(target, place, mode)
         self._require_file(target, place)
-        digest = digest_file(place)[1]
+        size, digest = digest_file(place)
         if digest != packed.sha256:
             raise self._wrong(target, f"has sha256 {digest}, in its package it has {packed.sha256}")
         self.digests[target.path] = digest
@@ -225,7 +227,7 @@ class _Staged:
             return self._new(target.path, new)
         if target.link and self._is_shared(target):
             return [target.path, "hardlink", mode, 0, target.link]
-        return self._file(target.path, mode, place)
+        return [target.path, "file", mode, size, str(place)]
 
     def _is_shared(self, target: Target) -> bool:
         """Whether what a hard link links to is there, unchanged, as its package has it."""

@@ -235,4 +235,4 @@ def record(package: Unpacked, written: Mapping[str, Any], digests: Mapping[str, 
         "size": package.size,
         "url": f"file://{PREFIX}/pkgs/{archive.filename}",
     }
-    return json.dumps(whole, indent=2, sort_keys=True) + "\n"
+    return json.dumps(whole, sort_keys=True) + "\n"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import build, conda, machine, run, snapshot, startup
+from benchmarks import build, conda, conda_install, machine, run, snapshot, startup
 from benchmarks.figures import Figure, table
 from benchmarks.timing import say
 from benchmarks.workshop import Workshop
@@ -18,6 +18,7 @@ SUBJECTS: dict[str, Callable[[Workshop], list[Figure]]] = {
     "startup": startup.figures,
     "snapshot": snapshot.figures,
     "conda": conda.figures,
+    "conda-install": conda_install.figures,
     "run": run.figures,
     "build": build.figures,
 }

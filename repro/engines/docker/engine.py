@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,8 @@ class Docker:
                     f"docker: the daemon at {daemon.address} does not see this machine's files: "
                     "the project and its data are sent to it"
                 )
+        # there the numbers of users are its own throughout: the volume's, and the run's
+        daemon = replace(daemon, remapped=False)
         owner = 0 if daemon.rootless else None
         place = elsewhere(daemon, job, identity, self._progress, owner=owner)
         return _run(daemon, job, identity, place)

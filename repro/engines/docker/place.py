@@ -167,7 +167,6 @@ def _keep(daemon: Daemon, name: str, identity: str) -> None:
             security_opt=["no-new-privileges:true"],
             read_only=True,
             init=True,
-            userns_mode="host" if daemon.remapped else None,
         ),
         use_config_proxy=False,
     )

@@ -87,7 +87,6 @@ def _create(daemon: Daemon, name: str, identity: str, work: Work) -> None:
             cap_add=list(CAPABILITIES),
             security_opt=["no-new-privileges:true"],
             ipc_mode="private",
-            userns_mode="host" if daemon.remapped else None,
         ),
         use_config_proxy=False,
     )

@@ -106,6 +106,23 @@ def self_signed(folder: Path) -> Certificate:
     return made
 
 
+def signed(folder: Path) -> tuple[Certificate, Path]:
+    """Make an authority, and a certificate of its: for programs that take no authority as one."""
+    authority, key, asked = folder / "authority.pem", folder / "authority-key.pem", folder / "asked"
+    made = Certificate(file=folder / "signed.pem", key=folder / "signed-key.pem")
+    extensions = folder / "extensions"
+    extensions.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    sign = f"x509 -req -days 1 -CAcreateserial -CA {authority} -CAkey {key} -in {asked}".split()
+    for words in (
+        [*new, "-x509", "-days", "1", "-subj", "/CN=authority", "-keyout", key, "-out", authority],
+        [*new, "-subj", "/CN=loopback", "-keyout", made.key, "-out", asked],
+        [*sign, "-extfile", extensions, "-out", made.file],
+    ):
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+    return made, authority
+
+
 @dataclass
 class Server:
     """What is served: replies by path, changed at will; what was asked for is noted."""

@@ -19,7 +19,7 @@ from repro.models.lock import CondaPackage, Upgrade
 from repro.models.project import CondaRequest
 from tests.conda_channel import CondaChannel, serving_channel
 from tests.conda_packages import PYTHON
-from tests.faults.server import Reply
+from tests.faults.server import Reply, busy, redirect, serving, signed
 from tests.unit.test_project_environment_yml import SPECS
 
 
@@ -221,6 +221,77 @@ def test_without_certificates_it_says_so(channel: CondaChannel, home: Path, tmp_
     with pytest.raises(EngineError, match="no certificates of authorities") as caught:
         solved(home, query(channel.address, "libtiny"), none)
     assert "ca-certificates" in str(caught.value.hint)
+
+
+def test_certificates_are_checked_by_every_way_in(
+    channel: CondaChannel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ssl_verify: false` is no way in: nothing here is read from whoever answers."""
+    certificate, authority = signed(tmp_path)
+    with serving(tls=certificate) as secure:
+        secure.replies.update(channel.server.replies)
+        asked = query(f"{secure.address}/channel", "libtiny")
+        for text in ("", "ssl_verify: false\n"):
+            (tmp_path / ".condarc").write_text(text)
+            with pytest.raises(NetworkError, match="certificate"):
+                solved(tmp_path, asked)
+        (tmp_path / ".condarc").write_text(f"ssl_verify: {authority}\n")
+        assert versions(solved(tmp_path, asked)) == {"libtiny": "1.3.0"}
+        (tmp_path / ".condarc").unlink()
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+        bundle = {"REQUESTS_CA_BUNDLE": str(authority)}
+        assert versions(solved(tmp_path, asked, bundle)) == {"libtiny": "1.3.0"}
+        for name in ("linux-64/repodata.json", "noarch/repodata.json"):
+            for suffix in ("", ".zst"):
+                to = f"{channel.address}/{name}{suffix}"
+                secure.replies[f"/down/{name}{suffix}"] = redirect(to)
+        with pytest.raises(NetworkError, match="redirect"):
+            solved(tmp_path, query(f"{secure.address}/down", "libtiny"), bundle)
+
+
+def test_a_redirect_takes_no_login_along(channel: CondaChannel, tmp_path: Path) -> None:
+    with serving_channel() as front, serving() as elsewhere:
+        port = elsewhere.address.rpartition(":")[2]
+        for path in [path for path in front.server.replies if "repodata" in path]:
+            elsewhere.replies[path] = front.server.replies[path]
+            front.server.replies[path] = redirect(f"http://localhost:{port}{path}")
+            front.server.replies[path.replace("/channel/", "/loop/")] = redirect(
+                path.replace("/channel/", "/loop/")
+            )
+        (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netuser password hunter2\n")
+        assert versions(solved(tmp_path, query(front.address, "libtiny"))) == {"libtiny": "1.3.0"}
+        assert set(elsewhere.authorizations) == {None}
+        assert set(front.server.authorizations) - {None}
+        with pytest.raises(NetworkError, match="too many redirects"):
+            solved(tmp_path, query(f"{front.server.address}/loop", "libtiny"))
+
+
+def test_every_wait_for_a_channel_is_bounded(home: Path) -> None:
+    with serving_channel() as other:
+        for path in [path for path in other.server.replies if "repodata" in path]:
+            once = other.server.replies[path]
+            assert isinstance(once, Reply)
+            other.server.replies[path] = [busy(after=1), once]
+            other.server.replies[path.replace("/channel/", "/hang/")] = Reply(hang=True)
+        assert versions(solved(home, query(other.address, "libtiny"))) == {"libtiny": "1.3.0"}
+        hanging = query(f"{other.server.address}/hang", "libtiny")
+        with pytest.raises(NetworkError, match="took too long") as caught:
+            solved(home, hanging, {"REPRO_HTTP_DEADLINE": "1.5"})
+        assert "REPRO_HTTP_DEADLINE" in str(caught.value.hint)
+
+
+def test_a_newer_package_of_another_channel_is_not_asked_for(
+    channel: CondaChannel, home: Path
+) -> None:
+    with serving_channel() as first:
+        changed(first, lambda index: index["packages.conda"].pop("libtiny-1.3.0-h0_0.conda"))
+        asked = query(first.address, "libtiny")
+        both = replace(asked.request, channels=(first.address, channel.address))
+        found = solved(home, replace(asked, request=both))
+        assert [(one.version, one.channel) for one in found.packages] == [("1.2.3", first.address)]
+        named = replace(both, specs=(f"{channel.address}::libtiny",))
+        found = solved(home, replace(asked, request=named))
+        assert [one.version for one in found.packages] == ["1.3.0"]
 
 
 def test_the_solver_reads_a_canonical_form_as_it_reads_the_original() -> None:

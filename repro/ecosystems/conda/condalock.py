@@ -145,7 +145,11 @@ def _run(
         "CONDA_PINNED_PACKAGES": pinned,
         "TMPDIR": str(work),
     }
-    return run(argv, env=env, cwd=work, timeout=Patience.of(environ).total)
+    try:
+        return run(argv, env=env, cwd=work, timeout=Patience.of(environ).total)
+    except EngineError as error:
+        hint = "allow more time: REPRO_HTTP_DEADLINE=SECONDS; rattler is faster"
+        raise EngineError(error.message, hint=hint) from error
 
 
 def _words(done: Done) -> str:

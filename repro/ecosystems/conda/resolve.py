@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from repro.addresses import join
+from repro.download import Http
 from repro.ecosystems.conda.channels import addressed
 from repro.ecosystems.conda.condalock import resolve_with_conda_lock
 from repro.ecosystems.conda.request import CondaQuery, CondaResolution
@@ -28,9 +30,14 @@ from repro.patience import Patience
 from repro.process import run
 from repro.progress import Progress, Silent
 
+_LAST_RESORT = 60.0
+"""Seconds after its own deadline that the process is ended."""
+
 _NETWORK = {"GatewayError", "FetchRepoDataError"}
 _REFUSED = {"InvalidMatchSpecError", "InvalidChannelError", "InvalidUrlError"}
 _DISK = {"CacheDirError", "IoError"}
+_REACH = "check their names and addresses, the network, and the logins in .condarc or netrc"
+_LONGER = "try again later, or allow more time: REPRO_HTTP_DEADLINE=SECONDS"
 _SEEN = ("PATH", "HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "RATTLER_AUTH_FILE", "TMPDIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -98,14 +105,14 @@ def _solved(
         "locked": [_locked(one) for one in kept],
         "as_of": datetime.fromisoformat(query.as_of).timestamp() if query.as_of else None,
         "cache": str(make_folder(cache)),
-        "config": _config(settings),
         "timeout": math.ceil(5 * patience.read),
+        "deadline": patience.total,
     }
     done = run(
         [sys.executable, "-P", "-m", "repro.ecosystems.conda.solver"],
         env=_environment(settings, environ),
         text=json.dumps(job).encode(),
-        timeout=patience.total,
+        timeout=patience.total + _LAST_RESORT,
     )
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
@@ -116,7 +123,23 @@ def _solved(
         ) from None
     if "error" in answer:
         raise _error(answer["error"], answer["said"], query)
+    http = Http(patience=patience)
+    for place in (*channels, *answer["channels"]):
+        if place.startswith("https:"):
+            _require_https(place, query, settings, http)
     return answer
+
+
+def _require_https(place: str, query: CondaQuery, settings: Settings, http: Http) -> None:
+    """Ask for a channel's index as all else is asked for here: the solver follows any redirect.
+
+    Raises NetworkError where it leads to plain http.
+    """
+    proxies, authorities = settings.route(place)
+    http.route(proxies=proxies, authorities=authorities)
+    for subdir in (conda_names.SUBDIRS[query.platform], "noarch"):
+        address = join(place, subdir, "repodata.json")
+        http.answer(address, http.tries(address)).close()
 
 
 def _locked(package: CondaPackage) -> dict[str, Any]:
@@ -133,14 +156,6 @@ def _locked(package: CondaPackage) -> dict[str, Any]:
         "address": package.address,
         "channel": package.channel,
     }
-
-
-def _config(settings: Settings) -> str:
-    """What rattler is told of conda's configuration, as TOML: mirrors, and no verification."""
-    lines = []
-    if str(settings.values.get("ssl_verify", "")).lower() in ("false", "no", "off"):
-        lines.append("tls-no-verify = true")
-    return "\n".join(lines)
 
 
 def _environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -171,22 +186,24 @@ def _error(kind: str, words: str, query: CondaQuery) -> ReproError:
             hint="ask for other versions, or list the channel that has them",
         )
     if kind in _NETWORK:
-        return NetworkError(
-            f"{where}: its channels cannot be read:\n{said}",
-            hint="check their names and addresses, the network, and the logins in .condarc or "
-            "netrc",
-        )
+        return NetworkError(f"{where}: its channels cannot be read:\n{said}", hint=_REACH)
+    if kind == "TimeoutError":
+        return NetworkError(f"{where}: its channels took too long", hint=_LONGER)
     if kind in _REFUSED:
         return UsageError(f"{where}: {said.strip()}", hint="correct it there")
     if kind in _DISK:
         return LocalError(f"the solver of conda packages: {said.strip()}", hint="check the disk")
+    return _broken(kind, words)
+
+
+def _broken(kind: str, words: str) -> EngineError:
     if "builder error" in words or "certificate" in words.lower():
         return EngineError(
             "the solver of conda packages finds no certificates of authorities",
             hint="install ca-certificates, or name a file of them: SSL_CERT_FILE=PATH",
         )
     return EngineError(
-        f"the solver of conda packages ended with {kind}:\n{said}",
+        f"the solver of conda packages ended with {kind}:\n{inert(words)}",
         hint="run it again; if it fails again, this is a bug in repro",
     )
 

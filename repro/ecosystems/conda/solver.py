@@ -26,7 +26,7 @@ def main() -> None:
     job = json.loads(sys.stdin.buffer.read())
     answer: dict[str, Any]
     try:
-        answer = asyncio.run(_solved(job))
+        answer = asyncio.run(asyncio.wait_for(_solved(job), job["deadline"]))
     except BaseException as error:  # noqa: BLE001 - a panic of rattler's is none of Exception
         answer = {"error": type(error).__name__, "said": str(error)}
     sys.stdout.write(json.dumps(answer))
@@ -37,9 +37,7 @@ async def _solved(job: Mapping[str, Any]) -> dict[str, Any]:
     import rattler
     from rattler.repo_data.gateway import Gateway, SourceConfig
 
-    client = rattler.Client.from_config(
-        rattler.Config.from_toml(job["config"]), max_retries=_RETRIES, timeout=job["timeout"]
-    )
+    client = rattler.Client.default_client(max_retries=_RETRIES, timeout=job["timeout"])
     gateway = Gateway(cache_dir=job["cache"], default_config=SourceConfig(), client=client)
     sources = [rattler.Channel(place) for place in job["channels"]]
     platforms = [rattler.Subdir(name) for name in (job["platform"], "noarch")]

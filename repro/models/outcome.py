@@ -18,7 +18,8 @@ class SnapshotResult:
 
     `diff` is against the lock that was there before; None when there was none. `notes` are
     remarks for the user. `adopted` is the foreign lock that the pins were taken from; `inputs`
-    are input files that the project did not have: (path, text), written with the lock.
+    are input files that the project did not have: (path, text), written with the lock. `others`
+    are the locks of further platforms.
     """
 
     lock: Lock
@@ -29,6 +30,7 @@ class SnapshotResult:
     notes: tuple[str, ...] = ()
     adopted: str | None = None
     inputs: tuple[tuple[str, str], ...] = ()
+    others: tuple[SnapshotResult, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +70,8 @@ class Status:
     last_run_succeeded: bool
     next_step: str
     """What to do next: a command and why, one line."""
+    platforms: tuple[tuple[str, LockState | None], ...] = ()
+    """(platform, state of its lock; None: it has none) of all that are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PLATFORM = "linux-amd64"
-"""The one platform that this release locks and runs."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Platform:
+    """What each calls one platform: we (`name`), Debian, the kernel and wheels, docker."""
+
+    name: str
+    architecture: str
+    machine: str
+    docker: str
+
+
+PLATFORMS: tuple[Platform, ...] = (
+    Platform(
+        name="linux-amd64",
+        architecture="amd64",
+        machine="x86_64",
+        docker="linux/amd64",
+    ),
+    Platform(
+        name="linux-arm64",
+        architecture="arm64",
+        machine="aarch64",
+        docker="linux/arm64",
+    ),
+)
+"""The platforms that are locked."""
+
+
+def platform_of(name: str) -> Platform:
+    """Return the platform of this name; the first of PLATFORMS for another one."""
+    return next((known for known in PLATFORMS if known.name == name), PLATFORMS[0])
+
+
+def _own() -> str:
+    machine = os.uname().machine
+    known = [one.name for one in PLATFORMS if one.machine == machine]
+    return known[0] if known else f"linux-{machine}"
+
+
+PLATFORM = _own()
+"""The host's own platform: the one that it builds and runs."""
 
 SCRATCH_MOST = 1 << 30
 """Bytes that /tmp of a run may have, whatever its memory."""
@@ -133,7 +173,8 @@ class Environment:
 
     The base is a `suite` that is bootstrapped, or an `image` as its user wrote it; the other is
     "". `python` is `major.minor`, or "" where the conda packages or the image decide it.
-    `as_of` is a moment (`YYYY-MM-DDThh:mm:ssZ`), or "" for now.
+    `as_of` is a moment (`YYYY-MM-DDThh:mm:ssZ`), or "" for now. `platforms` are names of
+    PLATFORMS: each has a lock of its own.
     """
 
     suite: str
@@ -241,7 +282,10 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """A folder, its environment, its analysis and how the results are judged."""
+    """A folder, its environment, its analysis and how the results are judged.
+
+    `platform` is the one whose locks are looked at: the host's own, where nothing else is said.
+    """
 
     root: Path
     name: str
@@ -252,16 +296,17 @@ class Project:
     metrics: MetricSettings = field(default_factory=MetricSettings)
     tables: tuple[TableSettings, ...] = ()
     sources: Sources = field(default_factory=Sources)
+    platform: str = PLATFORM
 
     @property
     def lock_folder(self) -> Path:
         """Where this platform's locks lie."""
-        return self.root / "lockfiles" / PLATFORM
+        return self.root / "lockfiles" / self.platform
 
     @property
     def baseline_folder(self) -> Path:
         """Where this platform's baseline lies."""
-        return self.root / "baseline" / PLATFORM
+        return self.root / "baseline" / self.platform
 
     @property
     def vendor_folder(self) -> Path | None:

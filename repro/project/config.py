@@ -13,6 +13,7 @@ from repro.errors import UsageError
 from repro.locks.names import index_alias, relative_path, shown
 from repro.locks.reference import require_reference
 from repro.models.project import (
+    PLATFORMS,
     Analysis,
     AptRequest,
     Limits,
@@ -33,7 +34,7 @@ TOP = (
 ENVIRONMENT = (
     "suite", "image", "python", "conda", "pip", "extras", "groups", "apt", "resolver",
     "conda-resolver",
-    "system-site-packages", "allow-overlap", "as-of",
+    "system-site-packages", "allow-overlap", "as-of", "platforms",
 )  # fmt: skip
 ANALYSIS = (
     "command", "data", "outputs", "timeout", "memory", "pids", "threads", "env", "limits",
@@ -77,6 +78,7 @@ class Settings:
     system_site_packages: bool = False
     allow_overlap: tuple[str, ...] = ()
     as_of: str = ""
+    platforms: tuple[str, ...] = ()
     analysis: Analysis | None = None
     metrics: MetricSettings = field(default_factory=MetricSettings)
     tables: tuple[TableSettings, ...] = ()
@@ -117,6 +119,7 @@ def parse_settings(
         system_site_packages=environment.flag("system-site-packages") or False,
         allow_overlap=_overlap(environment),
         as_of=environment.moment("as-of") or "",
+        platforms=_platforms(environment),
         analysis=_analysis(top.table("analysis")),
         metrics=metric_settings(metrics),
         tables=table_settings(top.tables("tables")),
@@ -193,6 +196,21 @@ def _overlap(table: Table) -> tuple[str, ...]:
     for i, item in enumerate(listed):
         relative_path(item, table.at("allow-overlap", i), UsageError)
     return tuple(sorted(listed))
+
+
+def _platforms(table: Table) -> tuple[str, ...]:
+    """Read docker's names of the platforms to lock; return ours, sorted. Empty: not said."""
+    listed = table.texts("platforms")
+    known = {platform.docker: platform.name for platform in PLATFORMS}
+    if listed is not None and not listed:
+        raise UsageError(f"{table.where('platforms')} must not be empty", hint="take it away")
+    for i, item in enumerate(listed or ()):
+        if item not in known:
+            raise UsageError(
+                f"{table.at('platforms', i)}: {shown(item)} is not a platform that is locked",
+                hint=f"write {' or '.join(known)}",
+            )
+    return tuple(sorted(known[item] for item in listed or ()))
 
 
 def _analysis(table: Table | None) -> Analysis | None:

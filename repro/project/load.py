@@ -9,8 +9,17 @@ from pathlib import Path
 
 from repro.errors import LocalError, UsageError
 from repro.files import local_errors
+from repro.locks.conda_names import SUBDIRS
 from repro.locks.names import python_name
-from repro.models.project import VENDOR, AptRequest, Environment, Project, Sources
+from repro.models.project import (
+    PLATFORM,
+    PLATFORMS,
+    VENDOR,
+    AptRequest,
+    Environment,
+    Project,
+    Sources,
+)
 from repro.project import detect, source, toml
 from repro.project.config import FILE, Settings, parse_settings, refuse_data_overlap
 from repro.project.environment_yml import EnvironmentFile, read_environment
@@ -154,6 +163,7 @@ def _environment(
         system_site_packages=settings.system_site_packages,
         allow_overlap=settings.allow_overlap,
         as_of=settings.as_of,
+        platforms=_platforms(settings, conda),
     )
     notes = [*collected.notes, *(conda.notes if conda is not None else ()), *interpreter.notes]
     if not environment.system_site_packages:
@@ -165,6 +175,20 @@ def _environment(
             for name in names
         ]
     return environment, tuple(notes)
+
+
+def _platforms(settings: Settings, conda: EnvironmentFile | None) -> tuple[str, ...]:
+    """Return the platforms to lock: the configuration's, else environment.yml's, else this one."""
+    named = conda.conda.platforms if conda is not None and conda.conda is not None else ()
+    of_conda = tuple(name for name, subdir in SUBDIRS.items() if subdir in named)
+    found = settings.platforms or of_conda or (PLATFORM,)
+    known = {platform.name: platform.docker for platform in PLATFORMS}
+    if not set(found) <= set(known):
+        raise UsageError(
+            f"this host is {PLATFORM}, for which nothing is locked",
+            hint=f'lock for others: platforms = ["{known["linux-amd64"]}"] under [environment]',
+        )
+    return found
 
 
 def _interpreter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from repro.models.project import family_of
 from repro.report import lockdiff
 from repro.report.facts import facts, how_many, short
 
@@ -23,6 +24,10 @@ def render(result: SnapshotResult) -> RenderableType:
         ("lock", f"{result.folder} ({short(lock.key)}), {_what_happened(result)}"),
         ("packages", how_many(lock.counts)),
         ("base", base(lock)),
+        *(
+            (f"lock {other.lock.seal.platform}", f"{other.folder} ({short(other.lock.key)})")
+            for other in result.others
+        ),
         *([("adopted", result.adopted)] if result.adopted is not None else []),
         *(("input", f"{path}, {_new(result)}") for path, _ in result.inputs),
         *(("note", note) for note in result.notes),
@@ -31,15 +36,16 @@ def render(result: SnapshotResult) -> RenderableType:
     for path, text in () if result.written else result.inputs:
         shown = [("", one) for one in text.splitlines() if one]
         parts += ["", facts([(path, ""), *shown])]
-    if result.diff is not None and result.diff.changes:
-        parts += ["", lockdiff.render(result.diff)]
+    for one in (result, *result.others):
+        if one.diff is not None and one.diff.changes:
+            parts += ["", *([one.folder] if result.others else []), lockdiff.render(one.diff)]
     return Group(*parts)
 
 
 def base(lock: Lock) -> str:
     """Say what the packages stand on, in a few words."""
     image, python = lock.seal.base, lock.seal.python
-    what = f"Debian {lock.seal.suite}"
+    what = f"{family_of(lock.seal.suite).origin} {lock.seal.suite}"
     if image is not None:
         what = f"{image.reference} ({short(image.digest)})"
     day = f", as of {lock.seal.as_of}" if lock.seal.as_of else ""
@@ -74,4 +80,14 @@ def data(result: SnapshotResult) -> dict[str, object]:
         "adopted": result.adopted,
         "inputs": [{"path": path, "text": text} for path, text in result.inputs],
         "notes": list(result.notes),
+        "others": [
+            {
+                "platform": other.lock.seal.platform,
+                "environment_key": other.lock.key,
+                "folder": other.folder,
+                "packages": dict(other.lock.counts),
+                "changes": lockdiff.data(other.diff) if other.diff is not None else None,
+            }
+            for other in result.others
+        ],
     }

@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repro.errors import LockError
+from repro.models.project import PLATFORM
 from repro.report.facts import facts, how_many, short
 from repro.report.text import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from repro.models.lock import LockState
     from repro.models.outcome import Status
 
 
 def exit_code(status: Status) -> int:
-    """0 when the lock is there and fits, else 3."""
-    return 0 if status.lock is not None and status.lock.fresh else LockError.exit_code
+    """0 when the lock of every platform is there and fits, else 3."""
+    states = [state for _, state in status.platforms] or [status.lock]
+    fits = all(state is not None and state.fresh for state in states)
+    return 0 if fits else LockError.exit_code
 
 
 def render(status: Status) -> RenderableType:
@@ -26,6 +30,7 @@ def render(status: Status) -> RenderableType:
         (
             ("project", status.project),
             ("lock", _lock(status)),
+            *((f"lock {name}", _state(state)) for name, state in _others(status)),
             *((("packages", packages),) if packages else ()),
             ("image", _image(status)),
             ("baseline", _baseline(status)),
@@ -36,15 +41,27 @@ def render(status: Status) -> RenderableType:
 
 
 def _lock(status: Status) -> str:
-    if status.lock is None:
+    key = f" ({short(status.environment_key)})" if status.environment_key else ""
+    return _state(status.lock) + key
+
+
+def _others(status: Status) -> list[tuple[str, LockState | None]]:
+    return [(name, state) for name, state in status.platforms if name != PLATFORM]
+
+
+def _state(lock: LockState | None) -> str:
+    if lock is None:
         return "none"
     parts = []
-    if status.lock.edited:
-        parts.append("edited: " + ", ".join(status.lock.edited))
-    if status.lock.stale:
-        parts.append("stale: " + ", ".join(status.lock.stale))
-    key = f" ({short(status.environment_key)})" if status.environment_key else ""
-    return ("; ".join(parts) or "fits the inputs") + key
+    if lock.edited:
+        parts.append("edited: " + ", ".join(lock.edited))
+    if lock.stale:
+        parts.append("stale: " + ", ".join(lock.stale))
+    return "; ".join(parts) or "fits the inputs"
+
+
+def _state_data(lock: LockState | None) -> dict[str, list[str]] | None:
+    return {"stale": list(lock.stale), "edited": list(lock.edited)} if lock else None
 
 
 def _image(status: Status) -> str:
@@ -71,11 +88,12 @@ def _last_run(status: Status) -> str:
 
 def data(status: Status) -> dict[str, object]:
     """Return the same as JSON values."""
-    lock, baseline = status.lock, status.baseline
+    baseline = status.baseline
     return {
         "project": status.project,
         "environment_key": status.environment_key,
-        "lock": {"stale": list(lock.stale), "edited": list(lock.edited)} if lock else None,
+        "lock": _state_data(status.lock),
+        "platforms": {name: _state_data(state) for name, state in status.platforms},
         "packages": dict(status.packages),
         "image": {"id": status.image_id, "built": status.image_built} if status.image_id else None,
         "baseline": {

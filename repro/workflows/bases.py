@@ -12,8 +12,9 @@ from functools import partial
 from repro.ecosystems.apt.past import Past
 from repro.ecosystems.apt.resolve import AptIndex, AptResolution, AptResolver
 from repro.ecosystems.apt.status import require_apt, require_interpreter_kept
+from repro.errors import UsageError
 from repro.models.lock import BaseImage, Lock, Upgrade
-from repro.models.project import PLATFORM, AptRequest, Project
+from repro.models.project import PLATFORM, AptRequest, Project, platform_of
 from repro.workflows.base import dpkg_status, pin_base, python_of
 from repro.workflows.tools import Tools
 
@@ -74,6 +75,12 @@ def _suite_base(asked: BaseRequest) -> Iterator[Base]:
 def _image_base(asked: BaseRequest) -> Iterator[Base]:
     """Pin the image, unless it is pinned; what apt lays on top of it is resolved meanwhile."""
     environment, tools = asked.project.environment, asked.tools
+    if asked.project.platform != PLATFORM:  # its own Python is asked for its version
+        raise UsageError(
+            f"{asked.project.platform}: a base image of it cannot be looked into on {PLATFORM}: "
+            f"image = {environment.image}",
+            hint=f"lock it on a host of {asked.project.platform}, or choose a suite",
+        )
     before = asked.old.seal.base if asked.old is not None else None
     names = (environment.image, before.reference if before else environment.image)
     moves = any(asked.upgrade.covers(name) for name in names)
@@ -116,11 +123,16 @@ def _index(
     asked: BaseRequest, suite: str, kept: Lock | None, *, status: bytes | None = None
 ) -> AbstractContextManager[AptIndex]:
     """Open a suite's index, of the day that is asked for; `kept` is the lock whose pins stay."""
-    tools, sources = asked.tools, asked.project.sources
+    tools, project = asked.tools, asked.project
     resolver = AptResolver(
-        tools.store.root / "apt", sources, tools.progress, tools.store.claim, http=tools.http
+        tools.store.root / "apt",
+        project.sources,
+        tools.progress,
+        tools.store.claim,
+        http=tools.http,
+        architecture=platform_of(project.platform).architecture,
     )
-    moment = asked.project.environment.as_of
+    moment = project.environment.as_of
     pinned = kept.seal.provenance if kept is not None and kept.debs else ()
     return resolver.open(
         suite,

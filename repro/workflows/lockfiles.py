@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from repro.errors import LocalError, LockError
+from repro.errors import LocalError, LockError, UsageError
 from repro.files import copy_regular, open_regular
 from repro.locks import apt, requirements, seal
 from repro.locks.inputs import environment_inputs
 from repro.locks.reference import is_named
 from repro.models.image import ImageRecord
 from repro.models.lock import CondaPackage, Lock, LockState, Seal
-from repro.models.project import PLATFORM, Project
+from repro.models.project import PLATFORM, Project, platform_of
 
 SNAPSHOT = "run: repro snapshot"
 
@@ -105,7 +105,7 @@ def _where(folder: Path, root: Path) -> str:
     return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
 
 
-def read_lock(folder: Path, *, root: Path) -> Lock:
+def read_lock(folder: Path, *, root: Path, platform: str = PLATFORM) -> Lock:
     """Read the locks in `folder`, each checked by its own format.
 
     `root` shortens the names in messages. Raises LockError naming file and line.
@@ -116,6 +116,7 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
         _text(parts, seal.APT_LOCK, where),
         where=f"{where}/{seal.APT_LOCK}",
         on_image=sealed.base is not None,
+        architecture=platform_of(platform).architecture,
     )
     pins = requirements.parse(_text(parts, seal.PIP_LOCK, where), where=f"{where}/{seal.PIP_LOCK}")
     pinned = {(pin.name, pin.version, pin.sha256) for pin in pins}
@@ -128,8 +129,8 @@ def read_lock(folder: Path, *, root: Path) -> Lock:
             hint="restore both from version control, or check and seal what stands there: "
             "repro snapshot --adopt-edits",
         )
-    if sealed.platform != PLATFORM:
-        raise LockError(f"{where}/{seal.SEAL}: is for {sealed.platform}, not {PLATFORM}")
+    if sealed.platform != platform:
+        raise LockError(f"{where}/{seal.SEAL}: is for {sealed.platform}, not {platform}")
     return seal.make_lock(debs, sealed, conda_packages(sealed, parts, where=where))
 
 
@@ -175,8 +176,24 @@ def _text(parts: Mapping[str, bytes], name: str, where: str) -> str:
         raise LockError(f"{where}/{name}: not UTF-8 at byte {error.start}", hint=SNAPSHOT) from None
 
 
+def require_own_platform(project: Project) -> None:
+    """Raise UsageError where the project is locked for other platforms alone."""
+    named = project.environment.platforms
+    if PLATFORM not in named:
+        own = PLATFORM.replace("-", "/")
+        raise UsageError(
+            f"{project.config}: environment.platforms has {', '.join(named)}, and this host is "
+            f"{PLATFORM}: only what is for it is built and run here",
+            hint=f'add "{own}" to platforms, then: repro snapshot',
+        )
+
+
 def fresh_lock(project: Project) -> Lock:
-    """Read the project's lock; refuse a missing, stale or edited one before any work."""
+    """Read the project's lock; refuse a missing, stale or edited one before any work.
+
+    Raises UsageError where none is asked for the host's own platform.
+    """
+    require_own_platform(project)
     state = lock_state(project)
     if state is None:
         raise LockError(f"{_where(project.lock_folder, project.root)}: no lock yet", hint=SNAPSHOT)
@@ -191,7 +208,7 @@ def fresh_lock(project: Project) -> Lock:
             "stale: these inputs changed since the lock was made: " + ", ".join(state.stale),
             hint=SNAPSHOT,
         )
-    return read_lock(project.lock_folder, root=project.root)
+    return read_lock(project.lock_folder, root=project.root, platform=project.platform)
 
 
 def read_image_record(project: Project) -> ImageRecord | None:

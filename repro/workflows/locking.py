@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from repro.ecosystems.apt.resolve import AptResolution
 from repro.ecosystems.pip.request import PipResolution
@@ -113,7 +113,7 @@ def write_locks(project: Project, tools: Tools, locks: Sequence[Lock]) -> tuple[
     folder = project.lock_folder.parent
     with turn(project, tools):
         for lock in locks:
-            if drop_obsolete(project, lock):
-                notes += (OBSOLETE,)
+            if drop_obsolete(replace(project, platform=lock.seal.platform), lock):
+                notes = (OBSOLETE,)
         write_together(folder, all_files(project.environment, locks), staging=staging(project))
     return notes

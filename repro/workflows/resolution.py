@@ -16,7 +16,7 @@ from repro.errors import UsageError
 from repro.models.foreign import ForeignLock
 from repro.models.image import Image
 from repro.models.lock import CondaPackage, Interpreter, Lock, Upgrade
-from repro.models.project import PLATFORM, AptRequest, Environment, Project
+from repro.models.project import AptRequest, Environment, Project
 from repro.workflows.assemble import environment_below_pip
 from repro.workflows.base import require_python
 from repro.workflows.bases import BaseRequest, opened
@@ -62,7 +62,7 @@ def resolve_environment(
         if base.image is not None:
             require_python(base.image, full or "", environment)
         found = Resolution(
-            platform=PLATFORM,
+            platform=project.platform,
             python=python,
             base=base.image,
             as_of=environment.as_of,
@@ -89,6 +89,7 @@ def resolve_environment(
                 upgrade=upgrade,
                 sources=project.sources,
                 wheels=project.vendor_folder,
+                platform=project.platform,
                 provided=_provided(below),
             )
             pip, notes = (
@@ -120,7 +121,7 @@ def _conda(
 
     query = CondaQuery(
         request=environment.conda,
-        platform=PLATFORM,
+        platform=project.platform,
         glibc=glibc,
         previous=old.conda if old is not None else (),
         upgrade=upgrade,

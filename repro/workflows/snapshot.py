@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -13,10 +14,10 @@ from repro.errors import LockError, UsageError
 from repro.locks import apt, requirements, seal, toml
 from repro.models.lock import Lock, PipArtifact, Upgrade
 from repro.models.outcome import SnapshotResult
-from repro.models.project import Project
+from repro.models.project import PLATFORM, Project, platform_of
 from repro.workflows.adoption import Adoption, write_inputs
 from repro.workflows.lockfiles import conda_packages, lock_state, read_lock, read_parts
-from repro.workflows.locking import differs, sealed, write_locks
+from repro.workflows.locking import Resolution, differs, sealed, write_locks
 from repro.workflows.resolution import resolve_environment
 from repro.workflows.tools import Tools
 
@@ -61,33 +62,39 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         project = adoption.project
     _require_inputs(project)
     with snapshot_turn(project, tools):
-        old = old_lock(project, adopt=options.adopt_edits)
-        upgrade = _known(old.lock, options.upgrade, project.environment.image)
-        as_of, said = moment_of(project, old.lock, options.as_of)
-        of_then = replace(project, environment=replace(project.environment, as_of=as_of))
-        adopted = adoption.lock if adoption is not None else None
-        resolution = resolve_environment(of_then, tools, old.lock, upgrade, adopted=adopted)
-        if adoption is not None:
-            provenance = (*resolution.provenance, adoption.provenance)
-            resolution = replace(resolution, provenance=provenance)
-        [lock] = sealed(project.environment, [resolution])
-        if options.adopt_edits:
-            _require_adopted(old.lock, lock)
-        if old.lock is not None and old.lock.key == lock.key:
-            kept = old.lock.seal.provenance or lock.seal.provenance
-            lock = replace(lock, seal=replace(lock.seal, provenance=kept))
-        notes = (*old.notes, *said, *resolution.notes)
-        written = not options.dry_run and differs(project, [lock])
+        views = _by_platform(project)
+        olds = [old_lock(view, adopt=options.adopt_edits) for view in views]
+        there = [old.lock for old in olds if old.lock is not None]
+        upgrade = _known(there, options.upgrade, project.environment.image)
+        as_of, said = moment_of(project, there[0] if there else None, options.as_of)
+        resolutions = [
+            _resolution(view, tools, old, options, upgrade=upgrade, as_of=as_of)
+            for view, old in zip(views, olds, strict=True)
+        ]
+        locks = [
+            _settled(old, lock, options)
+            for old, lock in zip(olds, sealed(project.environment, resolutions), strict=True)
+        ]
+        notes = (*(note for old in olds for note in old.notes), *said)
+        notes += tuple(dict.fromkeys(note for found in resolutions for note in found.notes))
+        written = not options.dry_run and differs(project, locks)
         if written:
             if adoption is not None:
                 write_inputs(adoption)
-            notes += write_locks(project, tools, [lock])
-    return SnapshotResult(
-        lock=lock,
-        diff=diff_locks(old.lock, lock) if old.lock is not None else None,
-        written=written,
-        folder=str(project.lock_folder.relative_to(project.root)),
+            notes += write_locks(project, tools, locks)
+    results = [
+        SnapshotResult(
+            lock=lock,
+            diff=diff_locks(old.lock, lock) if old.lock is not None else None,
+            written=written,
+            folder=str(view.lock_folder.relative_to(project.root)),
+        )
+        for view, old, lock in zip(views, olds, locks, strict=True)
+    ]
+    return replace(
+        results[0],
         notes=notes,
+        others=tuple(results[1:]),
         adopted=adoption.lock.path if adoption is not None else None,
         inputs=adoption.inputs if adoption is not None else (),
     )
@@ -98,6 +105,40 @@ def snapshot_turn(project: Project, tools: Tools) -> AbstractContextManager[None
     root = project.root.stat()  # a path may be another project's in another container
     name = f"snapshot-{root.st_dev:x}-{root.st_ino:x}"
     return tools.store.lock(name, what=f"a snapshot of {project.root}")
+
+
+def _by_platform(project: Project) -> tuple[Project, ...]:
+    """Return the project as each of its platforms sees it, the host's own first."""
+    named = sorted(project.environment.platforms, key=lambda name: (name != PLATFORM, name))
+    return tuple(replace(project, platform=name) for name in named)
+
+
+def _resolution(
+    project: Project,
+    tools: Tools,
+    old: OldLock,
+    options: SnapshotOptions,
+    *,
+    upgrade: Upgrade,
+    as_of: str,
+) -> Resolution:
+    adoption = options.adoption
+    of_then = replace(project, environment=replace(project.environment, as_of=as_of))
+    adopted = adoption.lock if adoption is not None else None
+    found = resolve_environment(of_then, tools, old.lock, upgrade, adopted=adopted)
+    if adoption is not None:
+        found = replace(found, provenance=(*found.provenance, adoption.provenance))
+    return found
+
+
+def _settled(old: OldLock, lock: Lock, options: SnapshotOptions) -> Lock:
+    """Return the lock with the provenance of the same one before; check an adopted edit."""
+    if options.adopt_edits:
+        _require_adopted(old.lock, lock)
+    if old.lock is None or old.lock.key != lock.key:
+        return lock
+    kept = old.lock.seal.provenance or lock.seal.provenance
+    return replace(lock, seal=replace(lock.seal, provenance=kept))
 
 
 def _require_inputs(project: Project) -> None:
@@ -135,16 +176,16 @@ def moment_of(project: Project, old: Lock | None, asked: str | None) -> tuple[st
     return kept, (f"as of {kept}, as the lock is; for the present: repro snapshot --as-of now",)
 
 
-def _known(old: Lock | None, upgrade: Upgrade, image: str) -> Upgrade:
-    """Return the upgrade in the lock's spelling; refuse what is not locked: it is misspelt.
+def _known(old: Sequence[Lock], upgrade: Upgrade, image: str) -> Upgrade:
+    """Return the upgrade in the locks' spelling; refuse what is not locked: it is misspelt.
 
     `image` is the base image as the project names it.
     """
     locked: set[str] = set()
-    if old is not None:
-        locked = {item.name for part in (old.debs, old.pip, old.conda) for item in part}
-        if old.seal.base is not None:
-            locked |= {image, old.seal.base.reference}
+    for lock in old:
+        locked |= {item.name for part in (lock.debs, lock.pip, lock.conda) for item in part}
+        if lock.seal.base is not None:
+            locked |= {image, lock.seal.base.reference}
     names = []
     for name in upgrade.names:
         spelt = name if name in locked else canonicalize_name(name)
@@ -179,7 +220,9 @@ def old_lock(project: Project, *, adopt: bool = False) -> OldLock:
     if adopt:
         return OldLock(lock=_edited_lock(project))
     try:
-        return OldLock(lock=read_lock(project.lock_folder, root=project.root))
+        return OldLock(
+            lock=read_lock(project.lock_folder, root=project.root, platform=project.platform)
+        )
     except LockError as error:
         if not state.edited:
             raise
@@ -204,6 +247,7 @@ def _edited_lock(project: Project) -> Lock:
         parts[seal.APT_LOCK].decode(errors="replace"),
         where=f"{where}/{seal.APT_LOCK}",
         on_image=sealed.base is not None,
+        architecture=platform_of(project.platform).architecture,
     )
     return seal.make_lock(
         debs, replace(sealed, pip=pins), conda_packages(sealed, parts, where=where)

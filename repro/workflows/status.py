@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from repro.locks import seal as seals
 from repro.models.baseline import Baseline
 from repro.models.execution import Run
 from repro.models.image import ImageRecord
 from repro.models.lock import LockState
 from repro.models.outcome import Status
-from repro.models.project import Project
+from repro.models.project import Project, platform_of
 from repro.store.artifacts import Store
 from repro.workflows.baselines import find_baseline
 from repro.workflows.lockfiles import lock_state, read_image_record, read_lock
@@ -20,7 +23,11 @@ def status(project: Project, store: Store) -> Status:
 
     Raises LockError when a lock or the baseline is damaged; stale and edited are values.
     """
-    state = lock_state(project)
+    states = {
+        name: lock_state(replace(project, platform=name))
+        for name in (project.platform, *project.environment.platforms)
+    }
+    state = states[project.platform]
     lock = None
     if state is not None and not state.edited:
         lock = read_lock(project.lock_folder, root=project.root)
@@ -40,7 +47,8 @@ def status(project: Project, store: Store) -> Status:
         baseline_current=current,
         last_run=recorded.id if recorded else None,
         last_run_succeeded=bool(recorded and recorded.execution.succeeded),
-        next_step=_next_step(project, state, record, baseline, recorded),
+        next_step=_next_step(project, states, record, baseline, recorded),
+        platforms=tuple((name, states[name]) for name in project.environment.platforms),
     )
 
 
@@ -50,12 +58,19 @@ def _layers_present(record: ImageRecord, store: Store) -> bool:
 
 def _next_step(
     project: Project,
-    state: LockState | None,
+    states: Mapping[str, LockState | None],
     record: ImageRecord | None,
     baseline: Baseline | None,
     recorded: Run | None,
 ) -> str:
+    state, own = states[project.platform], project.platform
+    foreign = own not in project.environment.platforms
+    others = [states[name] for name in project.environment.platforms]
     steps = (
+        (
+            foreign and all(other is not None and other.fresh for other in others),
+            f'add "{platform_of(own).docker}" to platforms: nothing is locked for this host',
+        ),
         (state is None and project.config is None, "repro init: nothing is configured here yet"),
         (state is None, "repro snapshot: there is no lock yet"),
         (
@@ -64,6 +79,11 @@ def _next_step(
             "repro snapshot --adopt-edits; to lock anew: repro snapshot",
         ),
         (state is not None and bool(state.stale), "repro snapshot: the inputs changed"),
+        (None in others, "repro snapshot: a platform has no lock yet"),
+        (
+            not all(other is not None and other.fresh for other in others),
+            "repro snapshot: the lock of another platform does not fit",
+        ),
         (record is None, "repro build: this lock has never been built"),
         (
             project.analysis is None and project.config is None,

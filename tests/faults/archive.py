@@ -61,8 +61,8 @@ class State:
     """How an archive stands: the time of its releases, how long they are valid, what is wrong.
 
     `key` signs; None leaves the InRelease unsigned. `packages` are what the suite holds, `arm`
-    what it holds for arm64, `others` what its last component has; `listed` replaces the bytes that its index is served as, which the
-    Release does not know.
+    what it holds for arm64, `others` what its last component has; `listed` replaces the bytes
+    that its index is served as, which the Release does not know.
     """
 
     packages: Sequence[Deb]

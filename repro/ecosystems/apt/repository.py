@@ -11,6 +11,7 @@ from repro.errors import LockError
 from repro.files import copy_regular, digest_file, local_errors, make_folder, write_atomic
 from repro.locks.apt import render_one
 from repro.models.lock import Deb
+from repro.models.project import PLATFORM, platform_of
 from repro.store.artifacts import Store
 
 _ORIGIN = "repro"
@@ -38,7 +39,8 @@ def fill(folder: Path, debs: Sequence[Deb], *, suite: str, store: Store) -> None
         render_one(deb, filename=f"./pool/{deb.sha256}.deb") for deb in debs
     ).encode()
     write_atomic(folder / "Packages", packages)
-    write_atomic(folder / "Release", release(packages, _ORIGIN, suite).encode())
+    architecture = platform_of(PLATFORM).architecture
+    write_atomic(folder / "Release", release(packages, _ORIGIN, suite, architecture).encode())
 
 
 def require_stored(debs: Sequence[Deb], store: Store) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 from repro.ecosystems.pip.pages import ListedFile
 from repro.ecosystems.pip.tags import Target
 from repro.models.lock import Interpreter, PipArtifact, Provenance, Upgrade
-from repro.models.project import Environment, RequirementSet, Sources
+from repro.models.project import (
+    PLATFORM,
+    Environment,
+    RequirementSet,
+    Sources,
+    platform_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +46,17 @@ class PipRequest:
     """What is there before pip's packages."""
     wheels: Path | None = None
     """A folder of wheels that are in no index: the project's vendored one."""
+    platform: str = PLATFORM
 
     @property
     def target(self) -> Target:
         """The interpreter that the files must fit."""
-        return Target(python=self.interpreter.version, glibc=self.glibc, full=self.python_full)
+        return Target(
+            python=self.interpreter.version,
+            glibc=self.glibc,
+            full=self.python_full,
+            machine=platform_of(self.platform).machine,
+        )
 
     @property
     def kept(self) -> tuple[PipArtifact, ...]:

@@ -26,7 +26,7 @@ from repro.ecosystems.pip.select import best, is_wheel
 from repro.ecosystems.pip.tags import supported
 from repro.errors import NetworkError, UsageError
 from repro.models.lock import PipArtifact, Provenance, SourceBuild
-from repro.models.project import RequirementSet
+from repro.models.project import PLATFORM, RequirementSet
 from repro.store.artifacts import Store
 from repro.store.fetch import Fetcher
 
@@ -88,6 +88,15 @@ def _refuse_as_of(request: PipRequest) -> None:
         )
 
 
+def _refuse_foreign(request: PipRequest, why: str) -> None:
+    """Refuse what has to run on another platform than this host's own."""
+    if request.platform != PLATFORM:
+        raise UsageError(
+            f"{request.platform}: nothing can be built for it on {PLATFORM}: {why}",
+            hint=f"lock it on a host of {request.platform}; or require versions that have wheels",
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Resolver:
     """One resolution and its collaborators."""
@@ -105,6 +114,7 @@ class _Resolver:
         folder = self.store.root / "tmp"
         if request.target.version < uv.OLDEST or request.environment.resolver == "pip-tools":
             _refuse_as_of(request)
+            _refuse_foreign(request, "pip-tools resolves inside the image")
             found = piptools.compile_in_image(
                 request,
                 self.catalogue,
@@ -117,13 +127,16 @@ class _Resolver:
         if not any(item.build for item in request.kept):
             try:
                 return uv.compile_on_host(request, indexes, folder), "uv", uv.version()
-            except uv.NeedsBuildError:
+            except uv.NeedsBuildError as error:
+                _refuse_foreign(request, error.message)
                 self.fetcher.progress.note(
                     "a package has no wheel: resolving again inside the image, with builds"
                 )
             except UsageError as error:
                 self._check_withheld(error)
                 raise
+        built = ", ".join(item.name for item in request.kept if item.build)
+        _refuse_foreign(request, f"{built}: built from source")
         found = uv_in_image.compile_in_image(request, indexes, builder=self.builder, folder=folder)
         return found, "uv in the image", uv.version()
 
@@ -224,6 +237,7 @@ class _Resolver:
         """Build a source distribution, twice, and record what it needed and what came out."""
         if artifact.build is not None:  # a kept pin
             return artifact
+        _refuse_foreign(self.request, f"{label(artifact)} has no wheel, only {artifact.filename}")
         self.fetcher.fetch([want(artifact, self.catalogue)], what="source distribution")
         requires = self._build_requirements(artifact)
         self.fetcher.fetch([want(item, self.catalogue) for item in requires], what="build tool")

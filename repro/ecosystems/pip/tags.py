@@ -1,4 +1,4 @@
-"""What an interpreter on an x86_64 Debian accepts: wheel tags and marker values.
+"""What an interpreter on a Linux with glibc accepts: wheel tags and marker values.
 
 Nothing of the host's interpreter is asked: the answer depends on the target alone.
 """
@@ -12,8 +12,11 @@ from functools import cache
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 from repro.errors import UsageError
+from repro.models.project import PLATFORM, platform_of
 
-_OLDEST_GLIBC = 5
+_OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
+"""glibc 2.N of the oldest manylinux of a machine (PEP 513, PEP 599)."""
+
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 """glibc 2.N of the names that came before PEP 600."""
 
@@ -25,12 +28,14 @@ _NARROW_ABI = 8
 class Target:
     """An interpreter in an image: `python` is `major.minor`, `glibc` is `2.N`.
 
-    `full` is the interpreter's whole version where it is known (`3.11.2`).
+    `full` is the interpreter's whole version where it is known (`3.11.2`), `machine` the
+    kernel's name of the processor.
     """
 
     python: str
     glibc: str
     full: str | None = None
+    machine: str = platform_of(PLATFORM).machine
 
     @property
     def version(self) -> tuple[int, int]:
@@ -63,13 +68,13 @@ def _pair(text: str, what: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def platforms(glibc_minor: int) -> Iterator[str]:
-    """Yield platform tags, best first: manylinux_2_N down to 2_5 (PEP 600), then plain linux."""
-    for minor in range(glibc_minor, _OLDEST_GLIBC - 1, -1):
-        yield f"manylinux_2_{minor}_x86_64"
+def platforms(glibc_minor: int, machine: str = "x86_64") -> Iterator[str]:
+    """Yield platform tags, best first: manylinux_2_N downwards (PEP 600), then plain linux."""
+    for minor in range(glibc_minor, _OLDEST_GLIBC[machine] - 1, -1):
+        yield f"manylinux_2_{minor}_{machine}"
         if minor in _LEGACY:
-            yield f"{_LEGACY[minor]}_x86_64"
-    yield "linux_x86_64"
+            yield f"{_LEGACY[minor]}_{machine}"
+    yield f"linux_{machine}"
 
 
 @cache  # a thousand tags, asked for with every package
@@ -79,7 +84,7 @@ def supported(target: Target) -> tuple[Tag, ...]:
     interpreter = f"cp{major}{minor}"
     # Debian builds Python 2.7 with 32-bit characters; before 3.8 all had pymalloc in the name.
     suffix = "mu" if major == 2 else "" if minor >= _NARROW_ABI else "m"
-    known = list(platforms(target.glibc_minor))
+    known = list(platforms(target.glibc_minor, target.machine))
     native = cpython_tags(
         python_version=(major, minor), abis=[interpreter + suffix], platforms=known
     )
@@ -95,7 +100,7 @@ def markers(target: Target) -> dict[str, str]:
         "implementation_name": "cpython" if not target.is_two else "",
         "implementation_version": target.full_version if not target.is_two else "0",
         "os_name": "posix",
-        "platform_machine": "x86_64",
+        "platform_machine": target.machine,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",

@@ -83,7 +83,7 @@ def platform(target: Target) -> str:
     known = [minor for minor in _GLIBC if minor <= target.glibc_minor]
     if not known:
         raise UsageError(f"glibc {target.glibc}: uv knows 2.{_GLIBC[0]} and newer")
-    return f"x86_64-manylinux_2_{known[-1]}"
+    return f"{target.machine}-manylinux_2_{known[-1]}"
 
 
 def arguments(inputs: InputFiles, request: PipRequest) -> list[str]:

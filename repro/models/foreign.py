@@ -39,7 +39,8 @@ class ForeignLock:
     holds, for everywhere when there are none. `wants` are the requirements that it was made for,
     as PEP 508 lines; empty when the format does not say. `partial`: it holds packages that not
     every environment asks for (extras, groups, forks), so that leaving some out is no loss.
-    `conda` are the conda packages of one platform and environment, `channels` theirs.
+    `conda` are the conda packages of one platform and environment, `channels` theirs, and
+    `conda_wants` those that no other one needs.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ForeignLock:
     pins: tuple[ForeignPin, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
     channels: tuple[str, ...] = ()
+    conda_wants: tuple[str, ...] = ()
     requires_python: str = ""
     environments: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()

@@ -61,6 +61,10 @@ def read_adoption(project: Project, file: Path) -> Adoption:
     text = source.decode(data, where=name)
     lock = reader(name, text)(text, where=name)
     _require_any(lock)
+    if lock.conda:
+        raise UsageError(
+            f"{name}: conda packages cannot be taken over yet", hint="run: repro snapshot"
+        )
     inputs: tuple[tuple[str, str], ...] = ()
     if not project.environment.pip:
         project, inputs = _with_inputs(project, lock)
@@ -95,7 +99,7 @@ def _with_inputs(
             hint="name their file there, or remove the key: what is asked for is written to "
             f"{INPUT} then",
         )
-    lines = _wants(lock)
+    lines = input_lines(lock)
     written = [(INPUT, _text(lock, lines))]
     environment = replace(project.environment, pip=(RequirementSet(path=INPUT, lines=lines),))
     if (python := _python(project, lock)) is not None:
@@ -104,7 +108,7 @@ def _with_inputs(
     return replace(project, environment=environment), tuple(written)
 
 
-def _wants(lock: ForeignLock) -> tuple[str, ...]:
+def input_lines(lock: ForeignLock) -> tuple[str, ...]:
     """What the lock says that it was made for; every package of it where it says nothing."""
     forks = Counter(pin.name for pin in lock.pins)
     lines = lock.wants or tuple(

@@ -50,7 +50,7 @@ def adopt(lock: ForeignLock, request: PipRequest, resolve: Resolve) -> Adopted:
     taken = [pin for pin in pins.values() if pin.refusal is None]
     held = replace(
         request,
-        environment=replace(request.environment, pip=(*sets, _constraints(lock, taken))),
+        environment=replace(request.environment, pip=(*sets, constraints(lock, taken))),
         upgrade=Upgrade(everything=True),  # the pins of the lock that stands do not count
     )
     try:
@@ -70,7 +70,7 @@ def adopt(lock: ForeignLock, request: PipRequest, resolve: Resolve) -> Adopted:
     return Adopted(resolution=found, notes=(note,) if left else ())
 
 
-def _constraints(lock: ForeignLock, pins: list[ForeignPin]) -> RequirementSet:
+def constraints(lock: ForeignLock, pins: list[ForeignPin]) -> RequirementSet:
     """The pins as a constraints file: versions for the resolver, hashes for the choice of files."""
     lines = (
         f"{pin.name}=={pin.version}" + "".join(f" --hash=sha256:{one}" for one in pin.hashes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from repro.errors import LockError
 from repro.locks import conda_names, names
@@ -32,7 +33,7 @@ def package(said: Said, *, subdir: str, where: str, hint: str) -> CondaPackage:
     rest, _, filename = address.rpartition("/")
     channel, _, folder = rest.rpartition("/")
     channel = conda_names.address(channel, f"{where}: the channel")
-    name, version, build = conda_names.archive_name(filename, where)
+    name, version, build = conda_names.archive_name(unquote(filename), where)
     if conda_names.subdir(folder, where) not in (subdir, "noarch"):
         raise LockError(f"{where}: {name} is for {folder}, not for {subdir}", hint=hint)
     if not said.sha256:
@@ -44,7 +45,7 @@ def package(said: Said, *, subdir: str, where: str, hint: str) -> CondaPackage:
         build=build,
         subdir=folder,
         channel=channel,
-        filename=filename,
+        filename=names.file_name(filename, where),
         sha256=names.sha256(said.sha256, f"{where}: {name}"),
         md5=_md5(said.md5, f"{where}: {name}", hint),
         size=_size(said.size, f"{where}: {name}", hint),

@@ -70,6 +70,7 @@ def parse(text: str, *, where: str, subdir: str = "linux-64") -> ForeignLock:
         pins=_once(pins),
         conda=tuple(sorted(conda, key=lambda item: item.name)),
         channels=_channels(environment),
+        conda_wants=roots({item.name: [name_of(one) for one in item.depends] for item in conda}),
         wants=wants or roots(needs),
         notes=notes,
     )

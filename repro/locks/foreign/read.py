@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from repro.errors import UsageError
-from repro.locks.foreign import pylock, requirements, uv
+from repro.locks.foreign import conda_lock, pixi, pylock, requirements, uv
 from repro.models.foreign import ForeignLock
 
 _Reader = Callable[..., ForeignLock]
@@ -16,12 +16,15 @@ _NAMES: tuple[tuple[str, _Reader], ...] = (
     (r"(.*\.)?uv\.lock|.*\.py\.lock", uv.parse),
     (r"pylock(\.[^.]+)?\.toml", pylock.parse),
     (r".*\.txt", requirements.parse),
+    (r"(.*\.)?pixi\.lock", pixi.parse),
+    (r"(.*\.|.*-)?conda-lock\.ya?ml", conda_lock.parse),
 )
 """File names, as their tools give them."""
 
 _CONTENTS: tuple[tuple[str, _Reader], ...] = (
     (r"^lock-version\s*=", pylock.parse),
     (r"^version = [0-9]+\n(revision|requires-python) = ", uv.parse),
+    (r"^version: [0-9]\n(platforms|environments):", pixi.parse),
     (r"^[A-Za-z0-9][A-Za-z0-9._\[\]-]* ?== ?[^\s\\]+[^\n\\]*(\\\n)? +--hash=", requirements.parse),
 )
 """What the head of a file of another name looks like."""
@@ -35,7 +38,7 @@ _OTHERS = {
 }
 """Locks that are read through what their own tool makes of them."""
 
-READ = "uv.lock, pylock.toml and a hashed requirements.txt"
+READ = "uv.lock, pylock.toml, pixi.lock, conda-lock.yml and a hashed requirements.txt"
 
 
 def reader(name: str, text: str) -> _Reader:

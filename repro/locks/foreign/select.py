@@ -8,7 +8,7 @@ from functools import cache
 
 from repro.errors import LockError
 from repro.locks.names import said, shown
-from repro.models.foreign import ForeignLock, ForeignPin
+from repro.models.foreign import ForeignLock, ForeignPin, Refusal
 
 _QUOTED = r"(?:'[^']*'|\"[^\"]*\")"
 _CHOICE = re.compile(
@@ -22,34 +22,34 @@ _HOLDS = "python_version >= '0'"
 def fitting(lock: ForeignLock, environment: Mapping[str, str]) -> tuple[ForeignPin, ...]:
     """Return the pins that may apply in a marker environment (PEP 508), sorted by name.
 
-    Extras and groups are left open: what any of them asks for is among them. Raises LockError
-    when the lock is not for this interpreter or platform, or pins two versions of a package.
+    Extras and groups are left open: what any of them asks for is among them, and a package of
+    which they choose one is refused. Raises LockError when the lock is not for this interpreter
+    or platform.
     """
     _require_for(lock, environment)
     holds = _evaluator(lock, environment)
     found: dict[str, ForeignPin] = {}
     for pin in lock.pins:
-        if pin.markers and not any(holds(text) for text in pin.markers):
-            continue
-        other = found.get(pin.name)
-        if other is not None:
-            raise LockError(
-                f"{pin.where}: {_version(other)} and {_version(pin)} are both there for "
-                f"Python {environment['python_version']}, and extras or groups decide",
-                hint="export one choice and adopt that: uv export --format pylock.toml "
-                "--extra NAME --output-file pylock.toml",
-            )
-        found[pin.name] = pin
+        if not pin.markers or any(holds(text) for text in pin.markers):
+            other = found.get(pin.name)
+            found[pin.name] = pin if other is None else _undecided(pin, other)
     return tuple(found[name] for name in sorted(found))
+
+
+def _undecided(pin: ForeignPin, other: ForeignPin) -> ForeignPin:
+    """A package of which the lock has two: it can be taken over only where it is not needed."""
+    versions = " and ".join(sorted(one.version or "one without a version" for one in (pin, other)))
+    refusal = Refusal(
+        why=f"is there as {versions}, and extras or groups decide which",
+        remedy="export one choice and adopt that: uv export --format pylock.toml --extra NAME "
+        "--output-file pylock.toml",
+    )
+    return ForeignPin(name=pin.name, version="", where=pin.where, refusal=refusal)
 
 
 def asks_for_choice(marker: str) -> bool:
     """Whether an extra or a group decides if a marker holds."""
     return _CHOICE.search(marker) is not None
-
-
-def _version(pin: ForeignPin) -> str:
-    return pin.version or "one without a version"
 
 
 def _require_for(lock: ForeignLock, environment: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +19,17 @@ from repro.models.foreign import ForeignLock
 from repro.models.lock import Provenance
 from repro.models.project import Project, RequirementSet
 from repro.project import detect, source
-from repro.project.interpreter import Asked, choose
+from repro.project.environment_yml import parse_environment
+from repro.project.interpreter import Asked, choose, choose_suite
 from repro.project.load import read_settings
 from repro.project.requirements import requirement_line
 from repro.workflows.state import staging
 
 INPUT = "requirements.in"
 PYTHON_VERSION = ".python-version"
+ENVIRONMENT = "environment.yml"
+
+_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +66,11 @@ def read_adoption(project: Project, file: Path) -> Adoption:
     text = source.decode(data, where=name)
     lock = reader(name, text)(text, where=name)
     _require_any(lock)
-    if lock.conda:
-        raise UsageError(
-            f"{name}: conda packages cannot be taken over yet", hint="run: repro snapshot"
-        )
     inputs: tuple[tuple[str, str], ...] = ()
-    if not project.environment.pip:
+    environment = project.environment
+    if lock.conda and environment.conda is None:
+        project, inputs = _with_conda_inputs(project, lock)
+    elif not environment.pip and environment.conda is None:
         project, inputs = _with_inputs(project, lock)
     return Adoption(
         lock=lock, sha256=hashlib.sha256(data).hexdigest(), project=project, inputs=inputs
@@ -108,6 +112,55 @@ def _with_inputs(
     return replace(project, environment=environment), tuple(written)
 
 
+def _with_conda_inputs(
+    project: Project, lock: ForeignLock
+) -> tuple[Project, tuple[tuple[str, str], ...]]:
+    """Return the project as it will be with an environment.yml that names what the lock is for."""
+    name = ENVIRONMENT
+    settings = read_settings(project.root)
+    if project.environment.pip or settings.pip is not None or settings.conda is not None:
+        raise UsageError(
+            f"{lock.path} holds conda packages, and the project asks conda for none",
+            hint=f"list them in {name}, with what it asks of pip: {_wanted(lock)}",
+        )
+    text = _environment_text(lock)
+    read = parse_environment(text, where=name)
+    pip = RequirementSet(path=name, lines=read.pip.lines) if read.pip is not None else None
+    asked = Asked(value=settings.suite, where="suite") if settings.suite is not None else None
+    environment = replace(
+        project.environment,
+        conda=read.conda,
+        pip=(pip,) if pip is not None else (),
+        suite=choose_suite(asked).suite,
+        python="",
+    )
+    return replace(project, environment=environment), ((name, text),)
+
+
+def _wanted(lock: ForeignLock) -> str:
+    more = "…" if len(lock.conda_wants) > _SHOWN else ""
+    return ", ".join(lock.conda_wants[:_SHOWN]) + more
+
+
+def _environment_text(lock: ForeignLock) -> str:
+    """An environment.yml: the channels, what no other package needs, the Python, pip's part."""
+    specs = [one for one in lock.conda_wants if one != "python"]
+    python = next((one.version for one in lock.conda if one.name == "python"), None)
+    if python is not None:
+        specs.insert(0, f"python={'.'.join(python.split('.')[:2])}")
+    lines = ["channels:", *(f"  - {_quoted(one)}" for one in lock.channels)]
+    lines += ["dependencies:", *(f"  - {_quoted(one)}" for one in specs)]
+    if lock.pins:
+        lines += ["  - pip:", *(f"      - {_quoted(one)}" for one in input_lines(lock))]
+    return _head(lock) + "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    """Write a YAML scalar; the readers' grammars let no control character through."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./=-]*", text)
+    return text if plain else "'" + text.replace("'", "''") + "'"
+
+
 def input_lines(lock: ForeignLock) -> tuple[str, ...]:
     """What the lock says that it was made for; every package of it where it says nothing."""
     forks = Counter(pin.name for pin in lock.pins)
@@ -122,11 +175,14 @@ def input_lines(lock: ForeignLock) -> tuple[str, ...]:
 
 
 def _text(lock: ForeignLock, lines: tuple[str, ...]) -> str:
-    head = (
+    return _head(lock) + "".join(f"{line}\n" for line in lines)
+
+
+def _head(lock: ForeignLock) -> str:
+    return (
         f"# What {lock.path} was made for. Its versions and hashes are in lockfiles/: they stay\n"
         "# until repro snapshot --upgrade NAME lets one move.\n"
     )
-    return head + "".join(f"{line}\n" for line in lines)
 
 
 def _python(project: Project, lock: ForeignLock) -> tuple[str, str] | None:

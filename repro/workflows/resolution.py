@@ -57,7 +57,7 @@ def resolve_environment(
     requests = installed.requests if installed is not None else lambda _: environment.apt
     asked = BaseRequest(project=project, tools=tools, old=old, upgrade=upgrade, requests=requests)
     with opened(asked) as base:
-        conda = _conda(project, tools, base.glibc, old, upgrade)
+        conda = _conda(project, tools, base.glibc, old, upgrade, adopted)
         python, full = _of_conda(conda.packages) or (base.python, base.python_full)
         if base.image is not None:
             require_python(base.image, full or "", environment)
@@ -111,24 +111,37 @@ def _of_that_day(old: Lock | None, as_of: str) -> Lock | None:
 
 
 def _conda(
-    project: Project, tools: Tools, glibc: str, old: Lock | None, upgrade: Upgrade
+    project: Project,
+    tools: Tools,
+    glibc: str,
+    old: Lock | None,
+    upgrade: Upgrade,
+    adopted: ForeignLock | None,
 ) -> CondaResolution:
-    """Resolve the conda packages, if any are asked for, against the image's C library."""
+    """Resolve the conda packages, if any are asked for, against the image's C library.
+
+    Where the lock that is adopted has any, they are those or none.
+    """
     environment = project.environment
     if environment.conda is None:
         return CondaResolution(packages=(), provenance=())
     from repro.ecosystems.conda import resolve as conda
+    from repro.ecosystems.conda.adopt import require_taken
 
+    taken = adopted.conda if adopted is not None else ()
     query = CondaQuery(
         request=environment.conda,
         platform=project.platform,
         glibc=glibc,
-        previous=old.conda if old is not None else (),
-        upgrade=upgrade,
+        previous=taken or (old.conda if old is not None else ()),
+        upgrade=Upgrade() if taken else upgrade,
         as_of=environment.as_of,
         resolver=environment.conda_resolver,
     )
-    return conda.resolve(query, cache=tools.store.root / "conda", progress=tools.progress)
+    found = conda.resolve(query, cache=tools.store.root / "conda", progress=tools.progress)
+    if adopted is not None and taken:
+        require_taken(adopted, found.packages, environment.conda.path)
+    return found
 
 
 def _of_conda(packages: Sequence[CondaPackage]) -> tuple[str, str] | None:

@@ -42,8 +42,8 @@ ALL = "*"
     "--adopt",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Take pip's pins over from another tool's lock as they are: uv.lock, pylock.toml or a "
-    "hashed requirements.txt.",
+    help="Take the pins over from another tool's lock as they are: uv.lock, pylock.toml, "
+    "pixi.lock, conda-lock.yml or a hashed requirements.txt.",
 )
 @click.option(
     "--from",

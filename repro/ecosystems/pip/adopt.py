@@ -8,7 +8,7 @@ keeps these.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
@@ -46,7 +46,8 @@ def adopt(lock: ForeignLock, request: PipRequest, resolve: Resolve) -> Adopted:
     pins = {pin.name: pin for pin in fitting(lock, environment)}
     sets = request.environment.pip
     where = input_names(sets)
-    _require_met(lock, pins, sets, environment)
+    there = {one.name for one in request.provided}
+    _require_met(lock, pins, sets, environment, there)
     taken = [pin for pin in pins.values() if pin.refusal is None]
     held = replace(
         request,
@@ -84,12 +85,17 @@ def _require_met(
     pins: Mapping[str, ForeignPin],
     sets: tuple[RequirementSet, ...],
     environment: Mapping[str, str],
+    there: Collection[str],
 ) -> None:
-    """Raise LockError for the first requirement of the inputs that the lock does not meet."""
+    """Raise LockError for the first requirement of the inputs that the lock does not meet.
+
+    `there` are the packages that are no concern of pip's: the resolution looks at those.
+    """
     for path, requirement, constraint in _requirements(sets, environment):
-        pin = pins.get(canonicalize_name(requirement.name))
+        name = canonicalize_name(requirement.name)
+        pin = pins.get(name)
         if pin is None:
-            if constraint:
+            if constraint or name in there:
                 continue
             raise LockError(
                 f"{path} asks for {_plain(requirement)}, and {lock.path} has none",

@@ -81,7 +81,9 @@ def specifier(text: str, where: str, hint: str) -> str:
     from packaging.specifiers import SpecifierSet
 
     try:
-        return str(SpecifierSet(names.single_line(text, where)))
+        found = SpecifierSet(names.single_line(text, where))
+        found.contains("3")  # its versions are read only when they are needed
+        return str(found)
     except (ValueError, LockError):  # InvalidSpecifier, and numbers of more than 4,300 digits
         raise LockError(
             f"{where}: {names.shown(text)} is no version specifier", hint=hint

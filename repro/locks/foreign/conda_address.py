@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from repro.errors import LockError
 from repro.locks import conda_names, names
+from repro.locks.conda import canonical_depends
 from repro.models.lock import CondaPackage
 
 _DIGITS = 15
@@ -49,7 +50,9 @@ def package(said: Said, *, subdir: str, where: str, hint: str) -> CondaPackage:
         sha256=names.sha256(said.sha256, f"{where}: {name}"),
         md5=_md5(said.md5, f"{where}: {name}", hint),
         size=_size(said.size, f"{where}: {name}", hint),
-        depends=tuple(names.single_line(text, f"{where}: {name}") for text in said.depends),
+        depends=canonical_depends(
+            names.single_line(text, f"{where}: {name}") for text in said.depends
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from repro.errors import LockError
 from repro.locks import names
-from repro.locks.foreign.common import ListedHash, packages, sha256s, toml_document
+from repro.locks.foreign.common import ListedHash, packages, sha256s, specifier, toml_document
 from repro.models.foreign import ForeignLock, ForeignPin, Refusal
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def parse(text: str, *, where: str) -> ForeignLock:
         path=where,
         kind=KIND,
         pins=tuple(pins),
-        requires_python=str(lock.requires_python or ""),
+        requires_python=specifier(
+            str(lock.requires_python or ""), f"{where}: requires-python", HINT
+        ),
         environments=tuple(str(one) for one in lock.environments or ()),
         wants=_roots(lock),
         partial=bool(lock.extras or lock.dependency_groups),

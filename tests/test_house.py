@@ -42,6 +42,7 @@ FLOORS = {
     "ecosystems": 4,
     "image": 4,
     "engines": 4,
+    "export": 4,
     "workflows": 5,
     "report": 6,
     "cli": 7,

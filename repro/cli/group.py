@@ -22,6 +22,7 @@ COMMANDS = {
     "accept": "Make the results of the last run the baseline.",
     "diff": "Compare two locks, two runs or two baselines; run nothing.",
     "vendor": "Keep all artifacts of the locks in a folder, for builds without a network.",
+    "export": "Write the lock in another tool's format.",
     "demo": "Show a real drift: pandas 0.20.3 against 0.21.0.",
 }
 """Name and short help of each command, so that `repro --help` imports none of them."""

@@ -28,7 +28,7 @@ def write_archive(file: BinaryIO, image: Image, store: Store, *, omit: frozenset
 def archive_chunks(image: Image, store: Store, *, omit: frozenset[str]) -> Iterator[bytes]:
     """Yield the bytes of `write_archive`, never more than 1 MiB of a layer at a time."""
     yield from _small("oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
-    yield from _small("index.json", _index(image))
+    yield from _small("index.json", index(image))
     yield from _small("manifest.json", _docker_manifest(image))
     yield from _small(_blob(image.id), image.config)
     yield from _small(_blob(image.manifest_digest), image.manifest)
@@ -42,7 +42,8 @@ def _blob(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/")
 
 
-def _index(image: Image) -> bytes:
+def index(image: Image) -> bytes:
+    """Return the `index.json` of an OCI layout that holds this image."""
     system, _, architecture = PLATFORM.partition("-")
     return canonical_json(
         {

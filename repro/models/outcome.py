@@ -108,6 +108,18 @@ class VendorResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExportResult:
+    """What `repro export` wrote: `files` relative to the project where they lie in it.
+
+    None of them where it went to a stream. `notes` are remarks for the user.
+    """
+
+    format: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
     """A run and what it measured; `measurement` is None for a command of the user's own."""
 

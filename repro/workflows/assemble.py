@@ -262,15 +262,15 @@ def _require(store: Store, recipe: LayerRecipe) -> Layer:
 def _image(lock: Lock, layers: tuple[Layer, ...]) -> Image:
     return compose(
         layers,
-        env=_variables(lock),
+        env=image_environment(lock),
         command=(f"python{lock.seal.python}",) if lock.seal.python else ("/bin/sh",),
         labels=(("repro.environment", lock.key), ("repro.recipe", str(RECIPE))),
         below=len(lock.seal.base.layers) if lock.seal.base is not None else 0,
     )
 
 
-def _variables(lock: Lock) -> tuple[tuple[str, str], ...]:
-    """The environment that the image sets: its base's own, and where the packages are."""
+def image_environment(lock: Lock) -> tuple[tuple[str, str], ...]:
+    """Return the environment that the image sets: its base's own, and where the packages are."""
     base = dict(lock.seal.base.env) if lock.seal.base is not None else {}
     interpreter = lock.interpreter
     first: list[str] = []

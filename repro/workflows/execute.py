@@ -201,8 +201,15 @@ def _limits(limits: Limits, *, interactive: bool) -> Limits:
 
 def run_environment(project: Project, image: Image) -> tuple[tuple[str, str], ...]:
     """Return the whole environment of a run, and nothing of the host's (DESIGN.md §7)."""
+    return run_environment_of(project, image_env=image.env)
+
+
+def run_environment_of(
+    project: Project, *, image_env: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return `run_environment` in an image that sets these."""
     analysis = declared(project)
-    values = dict(image.env)
+    values = dict(image_env)
     values |= {
         "HOME": HOME,
         "LANG": "C.UTF-8",

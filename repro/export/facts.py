@@ -1,0 +1,54 @@
+"""What several formats say of a lock: its distribution, its states in time, its mark."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from repro.models.lock import Lock
+
+MARK = "Written by repro export"
+"""What the head of every text holds that `repro export` wrote: it may replace such a file."""
+
+# A release is in the snapshot archive some hours after its date.
+_PUBLISHED = timedelta(hours=12)
+
+
+def head(name: str, lock: Lock) -> str:
+    """Return the line that says what wrote a text, and from which environment."""
+    return f"{MARK} {name}, from the environment {lock.key}"
+
+
+def distribution(lock: Lock) -> str:
+    """Return whose packages apt's are: `debian` or `ubuntu`."""
+    ubuntu = any(deb.archive.startswith("ubuntu") for deb in lock.debs)
+    return "ubuntu" if ubuntu else "debian"
+
+
+def states(lock: Lock) -> tuple[tuple[str, str, str], ...]:
+    """Return (archive, suite, moment as `YYYYMMDDThhmmssZ`) of all releases that apt resolved in.
+
+    Half a day after a release's date a snapshot archive has it, and still all that it names.
+    """
+    found = []
+    for one in lock.seal.provenance:
+        archive, _, suite = one.source.partition(" ")
+        date = dict(one.facts).get("date")
+        if not suite or date is None:
+            continue
+        try:
+            moment = datetime.fromisoformat(date).astimezone(UTC) + _PUBLISHED
+        except ValueError:
+            continue
+        found.append((archive, suite, moment.strftime("%Y%m%dT%H%M%SZ")))
+    return tuple(found)
+
+
+def machine(lock: Lock) -> str:
+    """Return the kernel's name of the lock's processor."""
+    architecture = lock.seal.platform.partition("-")[2]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+
+
+def conda_platform(lock: Lock) -> str:
+    """Return conda's name of the lock's platform."""
+    return {"x86_64": "linux-64"}.get(machine(lock), f"linux-{machine(lock)}")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from repro.errors import LockError
-from repro.export.facts import distribution, head, states
+from repro.export.facts import distribution, family, head, states
 from repro.models.execution import PROJECT, UID
 from repro.models.lock import CONDA_PREFIX, Interpreter, Lock
 
@@ -88,9 +88,9 @@ def _snapshot(lock: Lock) -> Iterator[str]:
     found = states(lock)
     if not found:
         return
+    parts, address = family(lock).components, "[check-valid-until=no] ${APT_SNAPSHOT}/archive"
     lines = [
-        f'"deb [check-valid-until=no] ${{APT_SNAPSHOT}}/archive/{archive}/{moment}/ {suite} main"'
-        for archive, suite, moment in found
+        f'"deb {address}/{archive}/{moment}/ {suite} {parts}"' for archive, suite, moment in found
     ]
     replace = [
         "> /etc/apt/sources.repro",

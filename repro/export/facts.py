@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from repro.models.lock import Lock
+from repro.models.project import Family, family_of
 
 MARK = "Written by repro export"
 """What the head of every text holds that `repro export` wrote: it may replace such a file."""
@@ -18,10 +19,15 @@ def head(name: str, lock: Lock) -> str:
     return f"{MARK} {name}, from the environment {lock.key}"
 
 
+def family(lock: Lock) -> Family:
+    """Return whose packages apt's are."""
+    base = lock.seal.base
+    return family_of(lock.seal.suite if base is None else base.suite)
+
+
 def distribution(lock: Lock) -> str:
-    """Return whose packages apt's are: `debian` or `ubuntu`."""
-    ubuntu = any(deb.archive.startswith("ubuntu") for deb in lock.debs)
-    return "ubuntu" if ubuntu else "debian"
+    """Return the same in small letters: `debian`, `ubuntu`."""
+    return family(lock).origin.lower()
 
 
 def states(lock: Lock) -> tuple[tuple[str, str, str], ...]:

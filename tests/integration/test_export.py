@@ -24,11 +24,10 @@ from packageurl import PackageURL
 from packaging.pylock import Pylock
 
 from repro.export.facts import states
-from repro.locks import apt
 from repro.models.lock import Deb, Lock
 from repro.store.artifacts import Store
 from repro.workflows.lockfiles import read_lock
-from tests.faults.archive import State, signing_key
+from tests.faults.archive import Archive, State, signing_key
 from tests.faults.server import Reply, Server, serving
 from tests.faults.sources import LOCKS, RECIPE, pip_settings
 from tests.support import TINY_CONFIG, Cli, assert_refused
@@ -152,7 +151,7 @@ def test_the_dockerfile_gives_the_packages_without_repro(
         try:
             docker("build", "--quiet", "--tag", base, str(context))
             assert "netbase" not in installed(base)
-            options = ["--network", "host", "--quiet", "--tag", made]
+            options = ["--network", "host", "--force-rm", "--quiet", "--tag", made]
             for name, value in (
                 ("BASE", base),
                 ("APT_SNAPSHOT", exporting.server.address),
@@ -242,19 +241,11 @@ def roots(exporting: Exporting) -> list[tuple[str, str, str]]:
 
 
 def serve_snapshot(exporting: Exporting, state: State) -> None:
-    """Serve an archive as it stood when the project was locked."""
-    store = Store(exporting.cli.cache)
-    assert state.key is not None
-    for archive, suite, root in roots(exporting):
-        held = [deb for deb in state.packages if deb.archive == archive]
-        mine = held if suite in ("bookworm", "bookworm-security") else []
-        index = apt.render(mine).encode()
-        base = f"{root}/dists/{suite}"
-        exporting.server.replies[f"{base}/InRelease"] = Reply(
-            body=state.key.sign(state.release(suite, index))
-        )
-        exporting.server.replies[f"{base}/main/binary-amd64/Packages"] = Reply(body=index)
-        for deb in mine:
+    """Serve a snapshot archive of the states in which the project was locked."""
+    archive, store = Archive(server=exporting.server), Store(exporting.cli.cache)
+    for _, _, root in roots(exporting):
+        archive.keeps(state, root.rpartition("/")[2])
+        for deb in state.packages:
             if store.has(deb.sha256):
                 exporting.server.replies[f"{root}/{as_apt_asks(deb.filename)}"] = Reply(
                     body=store.read(deb.sha256, label=deb.name)
@@ -266,10 +257,9 @@ def test_an_image_is_loaded_as_a_tar_and_as_a_folder(tiny: Cli, tmp_path: Path) 
     recorded = tomllib.loads((tiny.folder / LOCKS / "image.toml").read_text())["image-id"]
     assert tiny("export", "oci").code == 0
     assert tiny("export", "oci", "--output", str(tmp_path / "layout")).code == 0
-    docker("image", "rm", "--force", recorded)
-    assert recorded[7:] not in docker("images", "--no-trunc", "--quiet")
-    docker("load", "--quiet", "--input", str(tiny.folder / ".repro" / "image.oci.tar"))
-    assert recorded in docker("images", "--no-trunc", "--quiet")
+    said = docker("load", "--quiet", "--input", str(tiny.folder / ".repro" / "image.oci.tar"))
+    name = said.removeprefix("Loaded image: ").strip()
+    assert docker("image", "inspect", "--format", "{{.Id}}", name).strip() == recorded
     layout = tmp_path / "layout"
     blobs = [path for path in layout.rglob("*") if path.is_file() and path.parent.name == "sha256"]
     assert all(path.name == hashlib.sha256(path.read_bytes()).hexdigest() for path in blobs)

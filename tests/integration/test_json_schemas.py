@@ -47,9 +47,9 @@ def test_what_the_commands_write(tiny: Cli) -> None:
     assert tiny("run", "--json", *SANDBOX).json()["measurement"]["metrics"]["count"] == 40
     assert tiny("run", "--json", *SANDBOX, "--", "true").json()["measurement"] is None
     assert tiny("diff", "--json").json()["differs"] is False
-    assert tiny("export", "sbom", "--json").json()["files"] == ["sbom.cdx.json"]
     assert tiny("vendor", "--json").json()["obsolete"] == []
     assert tiny("accept", "--json", "--reason", "again", *SANDBOX).json()["reran"] is False
+    assert tiny("export", "sbom", "--json").json()["files"] == ["sbom.cdx.json"]
     assert tiny("init", "--json", "--yes", *SANDBOX).json()["config_written"] is None
 
 

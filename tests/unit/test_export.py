@@ -167,6 +167,14 @@ def test_the_states_of_the_archive_are_half_a_day_later() -> None:
     assert "${APT_SNAPSHOT}/archive/debian/20260102T150405Z/ bookworm main" in text_of(lock())
 
 
+def test_a_suite_of_ubuntu_has_its_own_base_and_components() -> None:
+    text = text_of(lock(NUMPY, suite="noble", python="3.12"))
+    assert "\nARG BASE=ubuntu:noble\n" in text
+    assert " main universe" in text
+    bill = json.loads(sbom.render(lock(suite="noble"), name="x"))
+    assert bill["components"][0]["purl"].startswith("pkg:deb/ubuntu/libc6@")
+
+
 def test_python_2_has_no_virtual_environment() -> None:
     text = text_of(ENVIRONMENTS[1])
     assert "venv --without-pip" not in text

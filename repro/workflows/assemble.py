@@ -15,12 +15,13 @@ from repro.ecosystems.base import LayerRecipe
 from repro.ecosystems.conda import layer as conda_layer
 from repro.ecosystems.pip import layers as pip_layers
 from repro.ecosystems.pip.builder import Builder
-from repro.errors import LockError, NetworkError, UsageError
+from repro.errors import LockError, NetworkError
 from repro.image.config import SYSTEM_PATH, compose
 from repro.models.image import RECIPE, Image, Layer
 from repro.models.lock import CONDA_PREFIX, BaseImage, Lock
 from repro.models.project import Project
 from repro.store.artifacts import Store
+from repro.workflows.base import image_of
 from repro.workflows.tools import Tools
 
 
@@ -100,12 +101,7 @@ def _image_base(
     base: BaseImage, lock: Lock, tools: Tools, vendor: Path | None
 ) -> tuple[LayerRecipe, ...]:
     """The recipes of a base image's layers, and of what apt lays on top of them."""
-    if lock.debs:
-        raise UsageError(
-            "apt packages on top of a base image come in a later release",
-            hint="leave them out, or start from a suite",
-        )
-    return base_image.recipes(
+    layers = base_image.recipes(
         base,
         store=tools.store,
         http=tools.http,
@@ -113,6 +109,19 @@ def _image_base(
         vendor=vendor,
         offline=tools.offline,
     )
+    if not lock.debs:
+        return layers
+    from repro.ecosystems.apt import ontop
+
+    above = ontop.recipe(
+        lock.debs,
+        base=base,
+        image=lambda: image_of(base, tools),
+        store=tools.store,
+        workshop=tools.workshop,
+        progress=tools.progress,
+    )
+    return *layers, above
 
 
 def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe, ...]:

@@ -1,5 +1,6 @@
 """Fixtures that these tests share."""
 
+from tests.based import based, tools_layer
 from tests.conda_channel import conda_channel
 from tests.faults.conda_sources import pin_conda
 from tests.faults.private_daemon import own_daemon
@@ -9,6 +10,7 @@ from tests.faults.three import three, three_template
 from tests.support import cache, tiny, tiny_template
 
 __all__ = [
+    "based",
     "cache",
     "conda_channel",
     "locked_project",
@@ -21,5 +23,6 @@ __all__ = [
     "three_template",
     "tiny",
     "tiny_template",
+    "tools_layer",
     "world",
 ]

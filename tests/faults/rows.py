@@ -92,7 +92,6 @@ ROWS = {
 """Each row of the matrix: the fault or attack, as a heading."""
 
 OPEN = {
-    "a10": "a base image by digest (`image = …`) comes in a later release",
     "g60": "`--repeats` comes in a later release: verify runs once",
 }
 """Rows without a test, and why."""

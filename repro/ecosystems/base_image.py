@@ -39,15 +39,22 @@ def recipes(
     progress: Progress,
     vendor: Path | None = None,
     offline: bool = False,
+    known: tuple[Repository, RemoteImage] | None = None,
 ) -> tuple[LayerRecipe, ...]:
     """Return the image's own layers, bottom first; writing one fetches it where it is not there.
 
-    `vendor` is a vendored folder. Writing raises NetworkError naming the image where no source
-    has a layer, and LockError where one serves another than is locked; several may be written
-    at once.
+    `vendor` is a vendored folder, `known` what its registry said of it just now. Writing raises
+    NetworkError naming the image where no source has a layer, and LockError where one serves
+    another than is locked; several may be written at once.
     """
     source = _Source(
-        base=base, store=store, http=http, progress=progress, vendor=vendor, offline=offline
+        base=base,
+        store=store,
+        http=http,
+        progress=progress,
+        vendor=vendor,
+        offline=offline,
+        found=known,
     )
     return tuple(
         LayerRecipe(name=name, key=_key(name, layer), write=partial(source.write, number))
@@ -177,6 +184,8 @@ class _Source:
                 f"other: {why}",
                 hint=hint or "run it again when the registry answers",
             )
+        if why.startswith(self.base.reference):
+            label = label.removeprefix(f"{self.base.reference}: ")
         advice = "run it once without --offline" if self.offline else hint
         return NetworkError(f"{label}: {why}", hint=advice or None)
 

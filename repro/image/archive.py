@@ -32,7 +32,7 @@ def archive_chunks(image: Image, store: Store, *, omit: frozenset[str]) -> Itera
     yield from _small("manifest.json", _docker_manifest(image))
     yield from _small(_blob(image.id), image.config)
     yield from _small(_blob(image.manifest_digest), image.manifest)
-    for layer in dict.fromkeys(image.layers):
+    for layer in {layer.digest: layer for layer in image.layers}.values():
         if layer.digest not in omit:
             yield from _layer(layer, store)
     yield END

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from repro.ecosystems.base_image import recipes
 from repro.engines.docker.address import current_address
@@ -18,6 +20,10 @@ from repro.models.image import Image, Layer
 from repro.models.lock import BaseImage
 from repro.models.project import Environment, Limits
 from repro.workflows.tools import Tools
+
+if TYPE_CHECKING:
+    from repro.image.pull import RemoteImage
+    from repro.image.registry import Repository
 
 _GLIBC = re.compile(r"(2\.[0-9]{1,3})(?:[^0-9].*)?", re.DOTALL)
 _SUITE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -47,19 +53,22 @@ def pin_base(
     if keep is not None and keep.reference == str(whole) and not upgrade:
         return keep
     with tools.progress.task(f"asking for {whole}"):
-        base = _found(whole, platform, tools)
+        base, known = _found(whole, platform, tools)
     if len(base.layers) > MAX_BASE_LAYERS:
         raise UsageError(
             f"{whole}: has {len(base.layers)} layers, and at most {MAX_BASE_LAYERS} can be a base",
             hint="flatten it: docker export CONTAINER | docker import - NAME",
         )
-    return _looked_into(base, tools)
+    return _looked_into(base, tools, base_layers(base, tools, known=known))
 
 
-def base_layers(base: BaseImage, tools: Tools) -> tuple[Layer, ...]:
+def base_layers(
+    base: BaseImage, tools: Tools, *, known: tuple[Repository, RemoteImage] | None = None
+) -> tuple[Layer, ...]:
     """Return the image's own layers, fetched where the store lacks them.
 
-    Raises what writing the recipes of `repro.ecosystems.base_image` does.
+    `known` is what its registry said of it just now. Raises what writing the recipes of
+    `repro.ecosystems.base_image` does.
     """
     store = tools.store
     found = []
@@ -69,6 +78,7 @@ def base_layers(base: BaseImage, tools: Tools) -> tuple[Layer, ...]:
         http=tools.http,
         progress=tools.progress,
         offline=tools.offline,
+        known=known,
     ):
         layer = store.layer(recipe.key)
         found.append(layer or store.keep_layer(recipe.name, recipe.key, recipe.write))
@@ -155,8 +165,10 @@ def _asked(base: BaseImage, tools: Tools) -> tuple[str, str]:
     return version, library
 
 
-def _found(reference: Reference, platform: str, tools: Tools) -> BaseImage:
-    """Ask the registry, then the engine."""
+def _found(
+    reference: Reference, platform: str, tools: Tools
+) -> tuple[BaseImage, tuple[Repository, RemoteImage] | None]:
+    """Ask the registry, then the engine; what the registry said comes with it."""
     from repro.image.pull import find
     from repro.image.registry import Repository
 
@@ -171,14 +183,15 @@ def _found(reference: Reference, platform: str, tools: Tools) -> BaseImage:
             f"{reference}: pinned from the docker engine: {error.message}"
             + ("" if held.digest != held.id else f"; no registry has it, so it is {held.id}")
         )
-        return held
-    return BaseImage(
+        return held, None
+    base = BaseImage(
         reference=str(reference),
         digest=remote.digest,
         id=remote.id,
         layers=remote.configuration.layers,
         env=remote.configuration.env,
     )
+    return base, (repository, remote)
 
 
 def _held(reference: Reference, tools: Tools) -> BaseImage | None:
@@ -218,12 +231,10 @@ def _held(reference: Reference, tools: Tools) -> BaseImage | None:
     )
 
 
-def _looked_into(base: BaseImage, tools: Tools) -> BaseImage:
+def _looked_into(base: BaseImage, tools: Tools, layers: Sequence[Layer]) -> BaseImage:
     """Fill in what the image's own files say: suite, interpreter, glibc."""
     from repro.ecosystems.apt import status
     from repro.image.merged import Merged, merged
-
-    layers = base_layers(base, tools)
 
     def interpreter(files: Merged) -> str:
         path = dict(base.env).get("PATH") or SYSTEM_PATH

@@ -239,6 +239,44 @@ def test_whiteouts(store: Store) -> None:
     assert sorted(path.name for path in (folder / "a").iterdir()) == ["gone"]
 
 
+def test_a_whiteout_hides_lower_layers_only_whatever_the_order(store: Store) -> None:
+    folder = unpack(
+        store,
+        keep(
+            store,
+            tar_of(
+                (member("./"), b""),
+                (member("/", tarfile.DIRTYPE, mode=0o755), b""),  # as kaniko names the root
+                (member("new/", tarfile.DIRTYPE, mode=0o750), b""),
+                (member("new/in"), b"x"),
+                (member(".wh.new"), b""),
+                (member(".wh.later"), b""),
+                (member("later/in"), b"x"),
+                (member(".wh.named"), b""),
+                (member("named/", tarfile.DIRTYPE, mode=0o700), b""),
+                (member("kept"), b"x"),
+                (member(".wh.kept"), b""),
+                (member(".wh.file"), b""),
+                (member("file"), b"y"),
+            ),
+        ),
+    )
+    for name in ("new", "later", "named"):
+        assert os.getxattr(folder / name, OPAQUE) == b"y", name
+    assert (folder / "new/in").read_bytes() == (folder / "later/in").read_bytes() == b"x"
+    assert stat.S_IMODE((folder / "named").stat().st_mode) == 0o700
+    assert (folder / "kept").read_bytes() == b"x"
+    assert (folder / "file").read_bytes() == b"y"
+
+
+@pytest.mark.parametrize("mtime", ["nan", "-62135596800", "253402300800", "1e300", "1.5"])
+def test_a_time_that_no_file_has_is_no_error(store: Store, mtime: str) -> None:
+    info = member("a")
+    info.pax_headers = {"mtime": mtime}
+    folder = unpack(store, keep(store, tar_of((info, b"x"))))
+    assert (folder / "a").stat().st_mtime == (1.5 if mtime == "1.5" else 0)
+
+
 def test_a_later_member_wins(store: Store) -> None:
     data = tar_of(
         (member("./a"), b"old"),

@@ -93,7 +93,7 @@ class Sandbox:
         """See Engine.run."""
         if (problem := self.probe()) is not None:
             raise EngineError(f"the sandbox cannot be used: {problem}")
-        layers = tuple(self._layer(layer) for layer in job.image.layers)
+        layers = tuple(self._layer(layer) for layer in _once(job.image.layers))
         programs, unenforced = self._enforceable(job.limits)
         begin = time.monotonic()
         host = _host()
@@ -190,6 +190,14 @@ class Sandbox:
                 f"this host cannot limit {what}", hint=f'{hint}; or set limits = "best-effort"'
             )
         return programs or (), tuple(what for what, _ in lacking)
+
+
+def _once(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers without those that come again further up: overlay takes a folder but once.
+
+    What the upper one shows and hides covers all that the lower one does.
+    """
+    return tuple(reversed({layer.digest: layer for layer in reversed(layers)}.values()))
 
 
 def _nothing(stage: Path, log: Path) -> Job:

@@ -167,11 +167,13 @@ class _Tree:
         self._layer = layer
         self._folders: dict[str, tuple[int, int]] = {"": (0o755, 0)}
         """Path in the layer -> mode and mtime (nanoseconds) that it gets at the end."""
+        self._hidden: set[str] = set()
+        """Paths whose name in lower layers is hidden, and that this layer does not have so far."""
 
     def add(self, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
         """Unpack one member. Raises LockError for one that leaves the layer, OSError."""
         path = self._normal(member.name)
-        mtime = int(member.mtime * 1_000_000_000)
+        mtime = _nanoseconds(member.mtime)
         if not path:
             # Writable for its owner: else it could not be renamed to its place.
             self._folders[""] = (member.mode & _MODE | 0o700, mtime)
@@ -206,7 +208,7 @@ class _Tree:
         )
 
     def _normal(self, name: str) -> str:
-        if name.startswith("/"):
+        if name.startswith("/") and name.strip("/"):  # some builders name the root so
             raise self._refused(name, "is an absolute path")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if ".." in parts:
@@ -218,30 +220,48 @@ class _Tree:
         if path in self._folders:
             return
         self._folder(path.rpartition("/")[0], whose)
+        hidden = path in self._hidden
+        self._unhide(path)
         try:
             os.mkdir(self._at(path), 0o755)  # noqa: PTH102
         except FileExistsError as error:
             raise self._refused(whose, f"lies below {path!r}, which is no folder") from error
         self._folders[path] = (0o755, 0)
+        if hidden:  # a new folder in place of what lower layers have
+            self._opaque(path)
 
     def _replace(self, path: str, *, folder: bool = False) -> None:
         """Make room: a later member wins over an earlier one, as in every unpacker."""
         if path in self._folders:
             if not folder:
                 raise self._refused(path, "is a folder and something else")
-        elif os.path.lexists(self._at(path)):
+        elif not folder or path not in self._hidden:
+            self._unhide(path)
+            if os.path.lexists(self._at(path)):
+                os.unlink(self._at(path))  # noqa: PTH108
+
+    def _unhide(self, path: str) -> None:
+        if path in self._hidden:
+            self._hidden.discard(path)
             os.unlink(self._at(path))  # noqa: PTH108
 
+    def _opaque(self, path: str) -> None:
+        os.setxattr(self._at(path), OPAQUE, b"y")
+
     def _whiteout(self, parent: str, name: str) -> None:
+        """Hide a name of lower layers; what this layer itself has there stays, in any order."""
         if name == _OPAQUE_MARK:
-            os.setxattr(self._at(parent), OPAQUE, b"y")
+            self._opaque(parent)
         elif not name.startswith(_WHITEOUT * 2):  # further marks mean nothing to overlay
             hidden = name.removeprefix(_WHITEOUT)
             if hidden in ("", ".", ".."):
                 raise self._refused(name, "hides no name")
             path = f"{parent}/{hidden}".lstrip("/")
-            self._replace(path)
-            os.mknod(self._at(path), stat.S_IFCHR)
+            if path in self._folders:
+                self._opaque(path)
+            elif not os.path.lexists(self._at(path)):
+                os.mknod(self._at(path), stat.S_IFCHR)
+                self._hidden.add(path)
 
     def _leaf(self, path: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
         where = self._at(path)
@@ -271,3 +291,8 @@ class _Tree:
             raise self._refused(
                 path, f"is a link to {name!r}, which is not in the layer"
             ) from error
+
+
+def _nanoseconds(seconds: float) -> int:
+    """Return a member's time; 1970 for one that no file system has: some write the year 1."""
+    return int(seconds * 1_000_000_000) if abs(seconds) < 1 << 33 else 0

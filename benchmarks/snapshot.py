@@ -11,8 +11,9 @@ from pathlib import Path
 from benchmarks.figures import Figure, Target
 from benchmarks.timing import REPRO, Command, take_turns, timed
 from benchmarks.workshop import SUITE, Workshop
+from repro.ecosystems.apt.pins import Pins
 from repro.ecosystems.apt.private import PrivateApt
-from repro.ecosystems.apt.resolve import BASE, Pins, interpreter_packages
+from repro.ecosystems.apt.resolve import BASE, interpreter_packages
 from repro.ecosystems.apt.sources import host_sources
 from repro.ecosystems.pip import uv
 from repro.ecosystems.pip.builder import Builder

@@ -49,6 +49,7 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
                 if (lost := _lost(store, missing, error)) is not None:
                     raise lost from error
                 raise
+            _require_disjoint(lock, store)
             made = _make(missing, below, lock, tools, beside=builder.compiler is not None)
     layers = [made.get(recipe.key) or _require(store, recipe) for recipe in recipes]
     return _image(lock, tuple(layers)), len(made)
@@ -135,6 +136,14 @@ def pip_recipes(lock: Lock, store: Store, builder: Builder) -> tuple[LayerRecipe
         builder=builder,
         occupied=_occupied(lock, store),
     )
+
+
+def _require_disjoint(lock: Lock, store: Store) -> None:
+    """Refuse a lock in which conda and pip both bring a package: edited, or taken over."""
+    if lock.interpreter is not None and lock.interpreter.conda and lock.pip:
+        from repro.ecosystems.conda.overlap import require_disjoint
+
+        require_disjoint(lock.conda, lock.pip, store)
 
 
 def _occupied(lock: Lock, store: Store) -> pip_layers.Occupied | None:

@@ -184,14 +184,16 @@ def test_a_channel_that_cannot_be_read_is_named(home: Path) -> None:
 def test_logins_come_from_condas_configuration_and_stay_there(
     channel: CondaChannel, tmp_path: Path
 ) -> None:
-    bare = channel.server.address.removeprefix("http://")
+    host = channel.server.address.removeprefix("http://")
     (tmp_path / ".condarc").write_text(
-        f"custom_channels:\n  channel: http://user:hunter2@{bare}\n"
-        f"channel_alias: http://user:hunter2@{bare}/elsewhere\n"
+        f"custom_channels:\n  channel: http://user:hunter%322@{host}\n"
+        f"channel_alias: http://user:hunter2@{host}/elsewhere\n"
     )
+    netrc = tmp_path / ".netrc"  # which conda's own configuration goes before
+    netrc.write_text("machine 127.0.0.1 login other password another\n")
     channel.server.authorizations.clear()
     found = solved(tmp_path, query("channel", "libtiny"))
-    assert "Basic dXNlcjpodW50ZXIy" in channel.server.authorizations
+    assert set(channel.server.authorizations) == {"Basic dXNlcjpodW50ZXIyMg=="}
     assert found.packages[0].channel == channel.address
     assert "hunter2" not in repr(found)
     again = solved(tmp_path, query(channel.address, f"{channel.address}::libtiny"))
@@ -200,11 +202,28 @@ def test_logins_come_from_condas_configuration_and_stay_there(
         solved(tmp_path, query("another", "libtiny"))
     assert "/elsewhere/another" in caught.value.message
     assert "hunter2" not in caught.value.message + str(caught.value.hint)
-    (tmp_path / ".condarc").write_text(f"channel_alias: http://{bare}/t/hunter2\n")
+    assert_kept_nowhere(tmp_path, "hunter2", "dXNlcjpodW50")
+
+
+def test_a_token_in_an_address_is_kept_nowhere(channel: CondaChannel, tmp_path: Path) -> None:
+    for path in [path for path in channel.server.replies if path.startswith("/channel/")]:
+        channel.server.replies[f"/t/hunter2{path}"] = channel.server.replies[path]
+    (tmp_path / ".condarc").write_text(f"channel_alias: {channel.server.address}/t/hunter2\n")
+    found = solved(tmp_path, query("channel", "libtiny"))
+    assert "/t/hunter2/channel/linux-64/repodata.json.zst" in channel.server.asked
+    assert found.packages[0].channel == channel.address
     with pytest.raises(NetworkError) as caught:
-        solved(tmp_path, query("channel", "libtiny"))
-    assert "/t/hunter2/channel/linux-64/repodata.json" in channel.server.asked
+        solved(tmp_path, query("nothing", "libtiny"))
+    assert "/t/hunter2/nothing/linux-64/repodata.json" in channel.server.asked
     assert "hunter2" not in caught.value.message + str(caught.value.hint)
+    assert_kept_nowhere(tmp_path, "hunter2")
+
+
+def assert_kept_nowhere(home: Path, *secrets: str) -> None:
+    """No file of the cache holds a secret."""
+    for file in [path for path in (home / "cache").rglob("*") if path.is_file()]:
+        for secret in secrets:
+            assert secret.encode() not in file.read_bytes(), file
 
 
 def test_logins_come_from_netrc(channel: CondaChannel, tmp_path: Path) -> None:
@@ -258,10 +277,18 @@ def test_a_redirect_takes_no_login_along(channel: CondaChannel, tmp_path: Path) 
             front.server.replies[path.replace("/channel/", "/loop/")] = redirect(
                 path.replace("/channel/", "/loop/")
             )
-        (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netuser password hunter2\n")
-        assert versions(solved(tmp_path, query(front.address, "libtiny"))) == {"libtiny": "1.3.0"}
-        assert set(elsewhere.authorizations) == {None}
-        assert set(front.server.authorizations) - {None}
+        login = front.address.replace("://", "://user:hunter2@")
+        for name, text in (
+            (".netrc", "machine 127.0.0.1 login netuser password hunter2\n"),
+            (".condarc", f"default_channels: [{login}]\n"),
+        ):
+            (tmp_path / name).write_text(text)
+            front.server.authorizations.clear()
+            found = solved(tmp_path / "cache" / name, query(front.address, "libtiny"),
+                           {"HOME": str(tmp_path)})  # fmt: skip
+            assert versions(found) == {"libtiny": "1.3.0"}
+            assert set(elsewhere.authorizations) == {None}
+            assert set(front.server.authorizations) - {None}
         with pytest.raises(NetworkError, match="too many redirects"):
             solved(tmp_path, query(f"{front.server.address}/loop", "libtiny"))
 

@@ -7,6 +7,8 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import astuple
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +19,13 @@ from repro.addresses import join
 from repro.download import Http
 from repro.ecosystems.conda.channels import addressed
 from repro.ecosystems.conda.condalock import resolve_with_conda_lock
+from repro.ecosystems.conda.logins import bare, headers, hold_token
 from repro.ecosystems.conda.request import CondaQuery, CondaResolution
 from repro.ecosystems.conda.settings import Settings, host_settings
 from repro.ecosystems.conda.virtual import virtual_packages
 from repro.ecosystems.conda.words import inert
 from repro.errors import EngineError, LocalError, LockError, NetworkError, ReproError, UsageError
-from repro.files import make_folder
+from repro.files import make_folder, scratch
 from repro.locks import conda_names, names
 from repro.locks.conda import canonical_depends
 from repro.models.lock import CondaPackage, Provenance
@@ -94,26 +97,28 @@ def _solved(
     query: CondaQuery, settings: Settings, cache: Path, environ: Mapping[str, str]
 ) -> dict[str, Any]:
     """Have the solver answer in a process of its own. Raises what `resolve` does."""
-    channels, specs = addressed(query.request, settings)
+    places, specs = addressed(query.request, settings)
     patience = Patience.of(environ)
     kept = [one for one in query.previous if not query.upgrade.covers(one.name)]
     job = {
-        "channels": channels,
-        "specs": specs,
+        "channels": [bare(place) for place in places],
+        "specs": [_bare_spec(spec) for spec in specs],
+        "logins": [astuple(header) for header in headers(places)],
         "platform": conda_names.SUBDIRS[query.platform],
         "virtual": _virtual(query),
         "locked": [_locked(one) for one in kept],
         "as_of": datetime.fromisoformat(query.as_of).timestamp() if query.as_of else None,
-        "cache": str(make_folder(cache)),
         "timeout": math.ceil(5 * patience.read),
         "deadline": patience.total,
     }
-    done = run(
-        [sys.executable, "-P", "-m", "repro.ecosystems.conda.solver"],
-        env=_environment(settings, environ),
-        text=json.dumps(job).encode(),
-        timeout=patience.total + _LAST_RESORT,
-    )
+    # what is kept of a channel's index says where it was read
+    with scratch(cache) if hold_token(places) else nullcontext(make_folder(cache)) as folder:
+        done = run(
+            [sys.executable, "-P", "-m", "repro.ecosystems.conda.solver"],
+            env=_environment(settings, environ),
+            text=json.dumps({**job, "cache": str(folder)}).encode(),
+            timeout=patience.total + _LAST_RESORT,
+        )
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
@@ -124,7 +129,7 @@ def _solved(
     if "error" in answer:
         raise _error(answer["error"], answer["said"], query)
     http = Http(patience=patience)
-    for place in (*channels, *answer["channels"]):
+    for place in (*places, *answer["channels"]):
         if place.startswith("https:"):
             _require_https(place, query, settings, http)
     return answer
@@ -140,6 +145,11 @@ def _require_https(place: str, query: CondaQuery, settings: Settings, http: Http
     for subdir in (conda_names.SUBDIRS[query.platform], "noarch"):
         address = join(place, subdir, "repodata.json")
         http.answer(address, http.tries(address)).close()
+
+
+def _bare_spec(spec: str) -> str:
+    channel, colons, rest = spec.rpartition("::")
+    return f"{bare(channel)}::{rest}" if colons else spec
 
 
 def _locked(package: CondaPackage) -> dict[str, Any]:

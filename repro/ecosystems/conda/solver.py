@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
+    from rattler.networking import Client
 
 _RETRIES = 2
 
@@ -37,7 +38,7 @@ async def _solved(job: Mapping[str, Any]) -> dict[str, Any]:
     import rattler
     from rattler.repo_data.gateway import Gateway, SourceConfig
 
-    client = rattler.Client.default_client(max_retries=_RETRIES, timeout=job["timeout"])
+    client = _client(job)
     gateway = Gateway(cache_dir=job["cache"], default_config=SourceConfig(), client=client)
     sources = [rattler.Channel(place) for place in job["channels"]]
     platforms = [rattler.Subdir(name) for name in (job["platform"], "noarch")]
@@ -69,6 +70,27 @@ async def _solved(job: Mapping[str, Any]) -> dict[str, Any]:
         "packages": [_said(record) for record in records],
         "channels": [source.base_url for source in sources],
     }
+
+
+def _client(job: Mapping[str, Any]) -> Client:
+    """Return rattler's client, with the logins of conda's configuration before those of netrc."""
+    from rattler.networking import (
+        AddHeadersMiddleware,
+        AuthenticationMiddleware,
+        Client,
+        RetryMiddleware,
+    )
+
+    def login(host: str, path: str) -> dict[str, str] | None:
+        for its_host, below, value in job["logins"]:
+            if host == its_host and path.startswith(below):
+                return {"Authorization": value}
+        return None
+
+    return Client(
+        [RetryMiddleware(_RETRIES), AuthenticationMiddleware(), AddHeadersMiddleware(login)],
+        timeout=job["timeout"],
+    )
 
 
 def _identity(record: RepoDataRecord) -> tuple[str, str, str]:

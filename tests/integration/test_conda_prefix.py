@@ -217,6 +217,7 @@ def test_a_script_of_a_package_is_not_run_and_that_is_said(tmp_path: Path) -> No
             part("lib/data", b"data" * 300),
             link("lib/same", "lib/data", kind=tarfile.LNKTYPE),
             part("empty", type=tarfile.DIRTYPE, mode=0o700),
+            part("etc/conda/activate.d/demo.sh", b"export DEMO=1\n"),
             part("etc/demo.conf", f"prefix={PLACEHOLDER}/share\n".encode(), mode=0o600),
         ],
     )
@@ -228,6 +229,7 @@ def test_a_script_of_a_package_is_not_run_and_that_is_said(tmp_path: Path) -> No
     layer = store.keep_layer(recipe.name, recipe.key, recipe.write)
     assert not probe.exists()
     assert [note for note in notes if "conda demo 1.0: its script bin/.demo-post-link.sh" in note]
+    assert [note for note in notes if "etc/conda/activate.d/demo.sh sets variables" in note]
     with tarfile.open(store.layer_path(layer)) as tar:
         conf = tar.extractfile("opt/conda/etc/demo.conf")
         assert conf is not None

@@ -33,6 +33,7 @@ _READ = frozenset(
     for name in ("index.json", "paths.json", "link.json", "files", "has_prefix", "no_link")
 )
 _LINK_SCRIPT = re.compile(r"bin/\.(.+)-((pre|post)-(un)?link)\.sh")
+_ACTIVATION = re.compile(r"etc/conda/(activate\.d/.+\.sh|env_vars\.d/.+\.json)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,8 @@ class Contents:
     metadata: Metadata
     scripts: tuple[str, ...]
     """Programs that conda would run on the host when it links or removes the package."""
+    activation: tuple[str, ...]
+    """What conda would source or set in a shell that activates the environment."""
 
 
 def inspect(path: Path, filename: str, where: str) -> Contents:
@@ -247,6 +250,7 @@ class _Collected:
             folders=tuple(sorted(folders - payload.keys())),
             metadata=metadata,
             scripts=tuple(path for path in sorted(payload) if _LINK_SCRIPT.fullmatch(path)),
+            activation=tuple(path for path in sorted(payload) if _ACTIVATION.fullmatch(path)),
         )
 
     def _agreed(self, packed: Packed, listed: Listed) -> Packed:

@@ -83,10 +83,18 @@ def _folders(packages: Sequence[Unpacked], site: str | None) -> list[str]:
 
 
 def _notes(package: Unpacked) -> Iterator[str]:
+    """Say what conda would run and an image has not run."""
+    label = package.archive.label
     for script in package.contents.scripts:
         yield (
-            f"warning: {package.archive.label}: its script {script} is not run: nothing of a "
+            f"warning: {label}: its script {names.path_shown(script)} is not run: nothing of a "
             "package runs while an image is made; what it would have done is missing"
+        )
+    for file in package.contents.activation:
+        yield (
+            f"note: {label}: {names.path_shown(file)} sets variables where an environment is "
+            "activated, which an image's is not: what the analysis needs of them belongs into "
+            "[analysis] env"
         )
 
 

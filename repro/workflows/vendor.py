@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from repro.errors import UsageError
 from repro.models.lock import Lock
 from repro.models.outcome import VendorResult
-from repro.models.project import VENDOR, Project
+from repro.models.project import PLATFORM, VENDOR, Project
 from repro.project.listing import git_keeps
 from repro.store.fetch import Wanted
 from repro.store.vendored import Vendored
@@ -46,7 +46,7 @@ def vendor(project: Project, tools: Tools, options: VendorOptions) -> VendorResu
         wanted: dict[str, Wanted] = {}
         placed: dict[str, Path] = {}
         added = 0
-        for each in _locks(project, lock):
+        for each in all_locks(project, lock):
             items = _everything(project, each, tools)
             wanted |= {item.sha256: item for item in items}
             added += _fill(project, each, tools, made, items, placed)
@@ -85,9 +85,16 @@ def destination(project: Project, asked: Path | None) -> Path:
 _TAKEN = ("lockfiles", "baseline", ".git", ".repro")
 
 
-def _locks(project: Project, lock: Lock) -> Iterator[Lock]:
-    """Yield the locks whose artifacts must last: the project's, then the baseline's."""
+def all_locks(project: Project, lock: Lock) -> Iterator[Lock]:
+    """Yield the locks whose artifacts must last: the project's, then the baseline's.
+
+    Those of its other platforms are among them. Raises LockError.
+    """
     yield lock
+    for name in project.environment.platforms:
+        if name != lock.seal.platform:
+            folder = replace(project, platform=name).lock_folder
+            yield read_lock(folder, root=project.root, platform=name)
     baseline = find_baseline(project)
     if baseline is not None and baseline.environment_key != lock.key:
         yield read_lock(baseline.folder / "locks", root=project.root)
@@ -98,7 +105,9 @@ def _everything(project: Project, lock: Lock, tools: Tools) -> tuple[Wanted, ...
     from repro.workflows.artifacts import wanted_of
 
     found = wanted_of(lock, project.sources, tools.http)
-    return tuple({item.sha256: item for item in (*found.needed(), *found.built)}.values())
+    # what is built for another platform is built there again
+    built = found.built if lock.seal.platform == PLATFORM else ()
+    return tuple({item.sha256: item for item in (*found.needed(), *built)}.values())
 
 
 def _fill(

@@ -195,6 +195,19 @@ def test_an_index_without_upload_times_is_named(past: Past) -> None:
     assert_refused(refused, 2, "as-of 2025-06-01", NEW.filename, str(folder))
 
 
+def test_a_wheel_of_the_projects_own_is_of_no_day(past: Past) -> None:
+    """In no index: it was built here and lies in the vendored folder."""
+    own = Recipe(name="own", version="3.0")
+    (past.cli.folder / "vendored").mkdir()
+    (past.cli.folder / "vendored" / own.filename).write_bytes(make_wheel(own))
+    (past.cli.folder / "requirements.in").write_text("demo\nown\n")
+    past.ask("as-of = 2025-06-01")
+    path = past.cli.folder / "repro.toml"
+    path.write_text('vendor = "vendored"\n' + path.read_text())
+    past.snapshot()
+    assert past.locked() == {"tzdata": "2025a-1", "demo": "1.0", "own": "3.0"}
+
+
 def test_pip_tools_cannot_look_back(past: Past) -> None:
     past.ask('as-of = 2025-06-01\nresolver = "pip-tools"')
     assert_refused(past.cli("snapshot"), 2, "as-of 2025-06-01", "pip-tools", 'resolver = "uv"')

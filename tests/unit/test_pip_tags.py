@@ -6,6 +6,7 @@ import pytest
 from packaging.markers import Marker
 from packaging.tags import parse_tag
 
+from repro.ecosystems.pip import uv
 from repro.ecosystems.pip.tags import Target, markers, supported
 from repro.errors import UsageError
 
@@ -64,3 +65,21 @@ def test_markers_are_the_targets_not_the_hosts() -> None:
 def test_nonsense_is_refused(python: str, glibc: str) -> None:
     with pytest.raises(UsageError):
         supported(Target(python=python, glibc=glibc))
+
+
+@pytest.mark.parametrize(
+    ("tag", "fits"),
+    [
+        ("cp311-cp311-manylinux_2_36_aarch64", True),
+        ("cp311-cp311-manylinux2014_aarch64", True),
+        ("cp311-cp311-manylinux_2_16_aarch64", False),  # there is none before 2.17 (PEP 599)
+        ("cp311-cp311-manylinux_2_36_x86_64", False),
+        ("cp311-cp311-linux_aarch64", True),
+        ("py3-none-any", True),
+    ],
+)
+def test_another_machine_has_other_wheels(tag: str, fits: bool) -> None:
+    target = Target(python="3.11", glibc="2.36", machine="aarch64")
+    assert (str(tag) in map(str, supported(target))) is fits
+    assert markers(target)["platform_machine"] == "aarch64"
+    assert uv.platform(target) == "aarch64-manylinux_2_36"

@@ -79,7 +79,8 @@ def command(
 ) -> None:
     """Lock the project's pip and apt packages by content.
 
-    Writes lockfiles/linux-amd64/ (apt.lock, requirements.txt, repro.lock). Pins that are there
+    Writes lockfiles/linux-amd64/ (apt.lock, requirements.txt, repro.lock), and a folder for every
+    other platform that is asked for. Pins that are there
     are kept unless --upgrade lets them move. With --from nothing is resolved: what is installed
     there is locked, and inputs are written where there are none.
     """

@@ -28,10 +28,13 @@ def wanted(
     then goes through apt's proxies. The dates of the seal's releases choose the states of the
     snapshot archive.
     """
+    packages = tuple(debs)
+    architectures = {deb.architecture for deb in packages} - {"all"}
+    architecture = min(architectures, default="amd64")
 
     @cache
     def reached() -> AptSources:
-        found = host_sources(sources)
+        found = host_sources(sources, architecture)
         if http is not None:
             http.route(proxies=found.proxies(), authorities=found.authorities())
         return found
@@ -45,7 +48,7 @@ def wanted(
             size=deb.size,
             addresses=partial(_addresses, deb, reached, dates.get(deb.archive, ())),
         )
-        for deb in debs
+        for deb in packages
     )
 
 

@@ -178,9 +178,11 @@ def undated(said: str) -> tuple[str, ...]:
 def require_dated(files: Iterable[str], request: PipRequest) -> None:
     """Raise UndatedError where uv could not tell whether some files were there `as_of`.
 
-    It left them out, or took them from a folder whatever their age.
+    It left them out, or took them from a folder whatever their age. The project's own wheels are
+    of no day.
     """
-    names_ = tuple(sorted(set(files)))
+    own = request.wheels
+    names_ = tuple(sorted({name for name in files if own is None or not (own / name).is_file()}))
     if request.environment.as_of and names_:
         raise UndatedError(
             f"{input_names(request.environment.pip)}: as-of {request.environment.as_of}: it is "

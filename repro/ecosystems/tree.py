@@ -10,10 +10,13 @@ import hashlib
 import io
 import os
 import stat
+import threading
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from repro.errors import LocalError, LockError
+from repro.image.layer import Entry
+from repro.image.merged import Merged
 
 MOST_WHOLE = 64 << 20
 """Bytes of what is read at once: dpkg's status of a large machine has 5 MiB."""
@@ -36,7 +39,7 @@ class FileTree(Protocol):
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in a folder, sorted; none where there is no such folder."""
 
-    def open(self, path: str) -> io.RawIOBase | None:
+    def open(self, path: str) -> BinaryIO | io.RawIOBase | None:
         """Open a regular file for reading; None where there is none. Raises LocalError."""
 
     def facts(self, path: str) -> Facts | None:
@@ -115,6 +118,47 @@ class Folder:
             return "/" + place.relative_to(self._root.resolve()).as_posix()
         except (OSError, RuntimeError, ValueError):
             return path
+
+
+class Layered:
+    """The files of an image or of a container, as its layers' tars have them."""
+
+    def __init__(self, files: Merged) -> None:
+        self._files = files
+        self._one = threading.Lock()  # a tar is read at one place at a time
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """See FileTree.names."""
+        return self._files.names(folder)
+
+    def open(self, path: str) -> io.BytesIO | None:
+        """See FileTree.open: the content is in memory."""
+        found = self._file(path)
+        if found is None:
+            return None
+        with self._one, found.open() as file:
+            return io.BytesIO(file.read())
+
+    def facts(self, path: str) -> Facts | None:
+        """See FileTree.facts."""
+        found = self._file(path)
+        if found is None:
+            return None
+        digest, size = hashlib.sha256(), 0
+        with self._one, found.open() as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+        return Facts(size, digest.hexdigest(), bool(found.mode & 0o111))
+
+    def target(self, path: str) -> str:
+        """See FileTree.target."""
+        found = self._files.find(path)
+        return "/" + found[0] if found is not None else path
+
+    def _file(self, path: str) -> Entry | None:
+        found = self._files.find(path)
+        return found[1] if found is not None and found[1].kind == "file" else None
 
 
 def _opened(path: str) -> io.FileIO:

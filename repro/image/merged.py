@@ -71,6 +71,13 @@ class Merged:
                 at = here
         return (at, self.entries[at]) if at else None
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Names in a folder of the image, through links, sorted; none where there is none."""
+        found = self.find(folder)
+        if found is None:
+            return tuple(sorted(self._below.get("", ()))) if not folder.strip("/") else ()
+        return tuple(sorted(self._below.get(found[0], ()))) if found[1].kind == "dir" else ()
+
     def read(self, path: str) -> bytes | None:
         """Return the content of a file of the image, through its links; None: no such file."""
         found = self.find(path)

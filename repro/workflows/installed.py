@@ -63,7 +63,7 @@ def snapshot_installed(project: Project, tools: Tools, options: RecordOptions) -
             "recording what is installed asks the package indexes, and --offline forbids it",
             hint="a lock that stands is built with: repro build --offline",
         )
-    with snapshot_turn(project, tools), opened(options.source) as installed:
+    with snapshot_turn(project, tools), opened(options.source, tools) as installed:
         return _Recording(project, tools, options, installed).run()
 
 
@@ -329,8 +329,8 @@ def _refusal(source: Source, unfound: list[Unfound]) -> LockError:
         hints.append("keep those of pip's as wheels made of what is there: --vendor-missing")
     if any("any more" in one.reason for one in unfound):
         hints.append(
-            "let those move to what the archive has: --upgrade NAME...; or bring the source up to "
-            "date; or name an archive that has them: [apt] snapshot in repro.toml"
+            "let those move to what the archive has: --upgrade NAME...; or lock the archive of a "
+            "day on which it had them: --as-of DATE; or bring the source up to date"
         )
     hints.append("leave one out: --without NAME")
     return LockError(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.ecosystems.apt.installed import read_debs, require_dpkg
 from repro.ecosystems.pip.installed import find_python, read_environment
-from repro.ecosystems.tree import FileTree, Folder, read
+from repro.ecosystems.tree import FileTree, Folder, Layered, read
 from repro.errors import UsageError
 from repro.locks.names import shown
 from repro.models.installed import InstalledDeb, PythonEnvironment
+from repro.models.project import PLATFORM
+from repro.workflows.tools import Tools
 
 KINDS = ("venv", "conda", "container", "image", "host")
 _FORMS = "venv:DIR, conda:PREFIX, container:NAME, image:REF or host"
@@ -61,7 +63,7 @@ def parse_source(text: str) -> Source:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Installed]:
+def opened(source: Source, tools: Tools) -> Iterator[Installed]:
     """Read what is installed there; its tree can be read inside the block.
 
     Raises UsageError where there is no such thing, EngineError, LockError, LocalError.
@@ -69,8 +71,13 @@ def opened(source: Source) -> Iterator[Installed]:
     if source.kind == "venv":
         yield _virtual(source)
     elif source.kind == "host":
-        search = tuple(os.environ.get("PATH", "").split(":"))
-        yield _system(source, Folder(), search)
+        yield _system(source, Folder(), _search(os.environ))
+    elif source.kind == "image":
+        with _image(source, tools) as installed:
+            yield installed
+    elif source.kind == "container":
+        with _container(source, tools) as installed:
+            yield installed
     else:
         raise UsageError(
             f"--from {source}: is not read in this release", hint="write venv:DIR or host"
@@ -91,6 +98,47 @@ def _virtual(source: Source) -> Installed:
         )
     python = read_environment(tree, str(place))
     return Installed(source=source, tree=tree, python=python)
+
+
+@contextmanager
+def _image(source: Source, tools: Tools) -> Iterator[Installed]:
+    """An image, by its own layers: out of the registry, or of the docker engine."""
+    from repro.image.merged import merged
+    from repro.workflows.base import base_layers, pin_base
+
+    base = pin_base(source.name, PLATFORM, tools, keep=None, upgrade=False)
+    layers = base_layers(base, tools)
+    with (
+        tools.progress.task(f"reading {source.name}"),
+        merged(tools.store.layer_path(layer) for layer in layers) as files,
+    ):
+        yield _system(source, Layered(files), _search(dict(base.env)))
+
+
+@contextmanager
+def _container(source: Source, tools: Tools) -> Iterator[Installed]:
+    """A container of the docker engine, running or not, as its files are at this moment."""
+    from repro.engines.docker.address import current_address
+    from repro.engines.docker.api import connect
+    from repro.engines.docker.export import export_container
+    from repro.image.merged import merged
+
+    daemon = connect(current_address(os.environ))
+    with tools.store.scratch() as folder:
+        tar = folder / "container.tar"
+        with tools.progress.task(f"reading the container {source.name}"):
+            env = export_container(daemon, source.name, tar)
+        if env is None:
+            raise UsageError(
+                f"--from {source}: docker has no container {shown(source.name)}",
+                hint="see: docker ps --all; an image is named image:REF",
+            )
+        with merged([tar]) as files:
+            yield _system(source, Layered(files), _search(env))
+
+
+def _search(env: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(env.get("PATH", "").split(":"))
 
 
 def _system(source: Source, tree: FileTree, search: tuple[str, ...]) -> Installed:

@@ -141,7 +141,7 @@ def _settle(
     if one.name in _SEEDS and not needed_by(one, installed):
         why = _reason(one, found) if isinstance(found, str) else "was changed"
         work.notes.append(
-            f"{one.name} {one.version} is left out, as nothing that is installed needs it: it {why}"
+            f"{one.name} {one.version} is left out, as nothing that is installed needs it: {why}"
         )
         return
     work.changed += changed
@@ -157,7 +157,7 @@ def _settle(
         except LockError as error:
             stuck = error.message
         else:
-            work.notes.append(f"{one.name} {one.version} is vendored: it {reason}")
+            work.notes.append(f"{one.name} {one.version} is vendored: {reason}")
             return
     if work.options.vendor and stuck is not None:
         reason = f"{reason}; and cannot be vendored: {stuck}"

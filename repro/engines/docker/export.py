@@ -10,12 +10,13 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from repro.engines.docker.api import Daemon
 from repro.engines.docker.images import inspect
 from repro.errors import EngineError
-from repro.files import CHUNK
+from repro.files import CHUNK, local_errors
 from repro.image.compression import plain
 from repro.models.project import PLATFORM
 from repro.progress import Progress
@@ -83,6 +84,30 @@ def export(daemon: Daemon, held: Held, store: Store, progress: Progress) -> byte
         )
     with daemon.doing(f"saving image {held.id}"):
         return _configuration(small)
+
+
+def export_container(daemon: Daemon, name: str, target: Path) -> dict[str, str] | None:
+    """Write a container's file system to a new file, as a tar; return its environment.
+
+    None: the daemon has no container of that name. It may run meanwhile, nothing is run in it;
+    what is mounted into it is not there. Raises EngineError, LocalError.
+    """
+    from docker.errors import NotFound
+
+    client = daemon.patient()
+    try:
+        with daemon.doing(f"reading the container {name}"), local_errors(target):
+            try:
+                said = client.inspect_container(name)
+            except NotFound:
+                return None
+            with target.open("wb") as file:
+                for chunk in client.export(name, chunk_size=CHUNK):
+                    file.write(chunk)
+    finally:
+        client.close()
+    pairs = (one.partition("=") for one in (said.get("Config") or {}).get("Env") or ())
+    return {key: value for key, _, value in pairs}
 
 
 def _take(

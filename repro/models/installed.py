@@ -98,6 +98,39 @@ class InstalledDeb:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InstalledConda:
+    """A package of a conda prefix, as its record there has it.
+
+    `channel` is an address without credentials, `sha256`, `md5` hex and `size` bytes; "" and 0
+    where the record does not say them. `requested` are the specifications by which somebody asked
+    for it; `files` (path in the prefix, sha256 hex there or "").
+    """
+
+    name: str
+    version: str
+    build: str
+    subdir: str
+    channel: str
+    filename: str
+    sha256: str
+    md5: str
+    size: int
+    depends: tuple[str, ...]
+    requested: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CondaEnvironment:
+    """A conda prefix: `specs` are what was asked for, `channels` addresses, the most used first."""
+
+    prefix: str
+    packages: tuple[InstalledConda, ...]
+    specs: tuple[str, ...]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Changed:
     """A file that is not what its distribution recorded; `missing`: it is not there."""
 

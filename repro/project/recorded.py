@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +13,21 @@ from packaging.utils import canonicalize_name
 
 from repro.errors import UsageError
 from repro.locks.names import paths_shown
-from repro.models.project import AptRequest, Environment, Project, RequirementSet
+from repro.models.project import (
+    AptRequest,
+    CondaRequest,
+    Environment,
+    Project,
+    RequirementSet,
+)
 from repro.project.config import FILE, Settings
+from repro.project.environment_yml import parse_environment
 from repro.project.requirements import requirement_line
 from repro.project.template import init_text, look_around
 
 REQUIREMENTS = "requirements.in"
 APT = "apt.txt"
+ENVIRONMENT = "environment.yml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +47,7 @@ class Running:
     pip: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     markers: Mapping[str, str] = field(default_factory=dict)
+    conda: CondaRequest | None = None
     apt: tuple[str, ...] | None = None
     recommended: tuple[str, ...] = ()
     apt_whole: bool = True
@@ -67,6 +78,7 @@ def plan_inputs(project: Project, settings: Settings, running: Running) -> Input
     )
     if settings.file is not None:
         _require_configured(settings, running)
+    environment = _with_conda(settings, running, environment, files)
     environment = _with_pip(project, settings, running, environment, files)
     environment = _with_apt(project, settings, running, environment, files)
     if settings.file is None:
@@ -87,7 +99,7 @@ def _require_configured(settings: Settings, running: Running) -> None:
                 hint=f'write there: {key} = "{needed}"; or record it in a folder of its own',
             )
     missing = []
-    if settings.suite is None and settings.python is None:
+    if settings.suite is None and settings.python is None and running.conda is None:
         missing.append(f'suite = "{running.suite}" and python = "{running.python}"')
     if running.system_site_packages and not settings.system_site_packages:
         missing.append("system-site-packages = true")
@@ -99,6 +111,67 @@ def _require_configured(settings: Settings, running: Running) -> None:
         )
 
 
+def _with_conda(
+    settings: Settings, running: Running, environment: Environment, files: dict[str, str]
+) -> Environment:
+    """Have environment.yml ask for conda's packages, and for pip's beside them."""
+    if running.conda is None:
+        return environment
+    there = environment.conda
+    if there is not None:
+        if set(there.specs) != set(running.conda.specs):
+            more = sorted(set(running.conda.specs) - set(there.specs))
+            less = sorted(set(there.specs) - set(running.conda.specs))
+            said = [f"not asked for there: {paths_shown(more)}"] if more else []
+            said += [f"asked for there alone: {paths_shown(less)}"] if less else []
+            raise UsageError(
+                f"{there.path} and {running.source} differ:\n  " + "\n  ".join(said),
+                hint=f"correct {there.path}, which is never written over; or move it away, and "
+                f"{ENVIRONMENT} is written anew",
+            )
+        return environment
+    if settings.conda is not None or environment.pip:
+        where = environment.pip[0].path if environment.pip else settings.where("environment.conda")
+        raise UsageError(
+            f"{where} says what is installed, and {running.source} has conda packages too",
+            hint=f"move it away: {ENVIRONMENT} is written, with pip's packages in it",
+        )
+    text = environment_text(running.conda, running.pip, running.source)
+    parsed = parse_environment(text, where=ENVIRONMENT)
+    files[ENVIRONMENT] = text
+    lines = parsed.pip.lines if parsed.pip is not None else ()
+    pip = (RequirementSet(path=ENVIRONMENT, lines=lines),) if lines else ()
+    return replace(environment, conda=parsed.conda, pip=pip)
+
+
+def environment_text(conda: CondaRequest, pip: Iterable[str], source: str) -> str:
+    """Return the text of an environment.yml with these packages."""
+    lines = [f"# What was asked for in {source}; the versions are in lockfiles/."]
+    lines += ["channels:", *(f"  - {_quoted(one)}" for one in conda.channels)]
+    lines += ["dependencies:", *(f"  - {_quoted(one)}" for one in conda.specs)]
+    if listed := [f"      - {_quoted(one)}" for one in pip]:
+        lines += ["  - pip:", *listed]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text)  # a YAML scalar too
+
+
+def canonical_specs(specs: Iterable[str], channels: tuple[str, ...]) -> CondaRequest:
+    """Return a request for these; a specification that is not read is its package's name alone."""
+    found: list[str] = []
+    for spec in specs:
+        whole = CondaRequest(path=ENVIRONMENT, channels=channels, specs=(spec,))
+        try:
+            parsed = parse_environment(environment_text(whole, (), ""), where=ENVIRONMENT).conda
+            assert parsed is not None
+            found += parsed.specs
+        except UsageError:
+            found.append(re.split(r"[\s=<>!~\[]", spec.rpartition("::")[2].strip())[0].lower())
+    return CondaRequest(path=ENVIRONMENT, channels=channels, specs=tuple(sorted(set(found))))
+
+
 def _with_pip(
     project: Project,
     settings: Settings,
@@ -107,6 +180,8 @@ def _with_pip(
     files: dict[str, str],
 ) -> Environment:
     there = environment.pip
+    if there and ENVIRONMENT in files:  # they are in there
+        return environment
     if there:
         _require_met(there, running)
         return environment
@@ -204,7 +279,10 @@ def _config(root: Path, running: Running, environment: Environment) -> str:
         look_around(root),
         suite=running.suite,
         python=running.python,
-        pip=tuple(one.path for one in environment.pip[:1]),
+        conda=environment.conda.path if environment.conda is not None else None,
+        pip=tuple(one.path for one in environment.pip[:1])
+        if environment.conda is None or environment.pip[:1] != environment.pip
+        else (),
         apt=environment.apt_source if environment.apt else None,
         system_site_packages=running.system_site_packages,
         vendor=running.vendor,

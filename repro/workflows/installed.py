@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from repro.compare.locks import diff_locks
 from repro.ecosystems.apt.installed import Asked, asked_for, owners, read_debs
 from repro.ecosystems.apt.resolve import AptIndex
+from repro.ecosystems.conda import installed as conda_installed
+from repro.ecosystems.conda.request import CondaResolution
 from repro.ecosystems.pip.find import Finder
 from repro.ecosystems.pip.indexes import effective
 from repro.ecosystems.pip.installed import DEBIANS
@@ -18,13 +21,15 @@ from repro.ecosystems.pip.tags import Target, markers, supported
 from repro.errors import LockError, UsageError
 from repro.files import write_atomic
 from repro.locks import seal
+from repro.locks.names import paths_shown
 from repro.models.installed import Distribution, InstalledDeb, PipRecord, Unfound
 from repro.models.lock import Deb, Lock, Provenance, Upgrade
 from repro.models.outcome import RecordResult, SnapshotResult
-from repro.models.project import SUITES, VENDOR, AptRequest, Project
+from repro.models.project import SUITES, VENDOR, AptRequest, CondaRequest, Project
 from repro.project.config import Settings
+from repro.project.interpreter import DEFAULT_SUITE
 from repro.project.load import load_project, read_settings
-from repro.project.recorded import Inputs, Running, plan_inputs
+from repro.project.recorded import Inputs, Running, canonical_specs, plan_inputs
 from repro.workflows import resolution
 from repro.workflows.lockfiles import lock_state
 from repro.workflows.locking import differs, lock_files, sealed, write_locks
@@ -33,6 +38,8 @@ from repro.workflows.sources import Installed, Source, opened
 from repro.workflows.state import staging
 from repro.workflows.tools import Tools
 from repro.workflows.wheels import Vendoring
+
+_METADATA = re.compile(r"(.*-packages/[^/]+\.(?:dist|egg)-info)(?:/|$)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +100,7 @@ class _Recording:
         environment = replace(planned.environment, as_of=as_of)
         project = replace(self.project, environment=environment)
         self.notes += old.notes
-        there = resolution.Installed(requests=self._requests, pip=self._pip)
+        there = resolution.Installed(requests=self._requests, conda=self._conda, pip=self._pip)
         found = resolution.resolve_environment(
             project, self.tools, old.lock, Upgrade(), installed=there
         )
@@ -113,7 +120,16 @@ class _Recording:
             project=self.project.root,
             without=self.options.without,
             vendor=self.options.vendor_missing,
+            owned=self._owned(),
         )
+
+    def _owned(self) -> frozenset[str]:
+        """Metadata of Python packages that conda installed."""
+        conda = self.installed.conda
+        if conda is None:
+            return frozenset()
+        found = (_METADATA.match(path) for one in conda.packages for path, _ in one.files)
+        return frozenset(f"{conda.prefix}/{match[1]}" for match in found if match is not None)
 
     def _distributions(self) -> tuple[Distribution, ...]:
         python = self.installed.python
@@ -138,11 +154,12 @@ class _Recording:
         target = Target(python=version, glibc="2.36", full=python.full if python else None)
         values = markers(target)
         found = self._distributions()
-        asked = self._asked(suite, version)
+        asked = self._asked(suite, "" if self._has_conda_python() else version)
         return Running(
             source=self.options.source.described,
             suite=suite,
-            python=version,
+            python="" if self._has_conda_python() else version,
+            conda=self._conda_request(),
             pip=asked_of_pip(found, values),
             versions={one.name: one.version for one in found},
             markers=values,
@@ -153,10 +170,35 @@ class _Recording:
             and any(one.site == DEBIANS for one in python.distributions),
         )
 
+    def _has_conda_python(self) -> bool:
+        conda = self.installed.conda
+        return conda is not None and any(one.name == "python" for one in conda.packages)
+
+    def _conda_request(self) -> CondaRequest | None:
+        conda = self.installed.conda
+        return None if conda is None else canonical_specs(conda.specs, conda.channels)
+
+    def _conda(self) -> CondaResolution:
+        """Take conda's records as they are."""
+        conda = self.installed.conda
+        if conda is None:
+            return CondaResolution(packages=(), provenance=())
+        with self.tools.progress.task("comparing conda's files with its records"):
+            changed = conda_installed.changed(self.installed.tree, conda)
+        for name in sorted({one.name for one in changed}):
+            paths = [one.path for one in changed if one.name == name]
+            self.notes.append(
+                f"conda {name}: changed after it was installed, and locked as it was before: "
+                + paths_shown(paths, 3)
+            )
+        packages, unfound = conda_installed.locked(conda, self.tools.http)
+        self.unfound += unfound
+        return CondaResolution(packages=packages, provenance=())
+
     def _base(self) -> tuple[str, str]:
         """The suite, and its Python: the source's own where it is one, else the nearest."""
         python, release = self.installed.python, self.installed.release
-        wanted = python.python if python is not None else ""
+        wanted = python.python if python is not None and not self._has_conda_python() else ""
         having = [one for one in SUITES if not wanted or wanted in one.pythons]
         if not having:
             there = "; ".join(f"{one.name}: {', '.join(one.pythons)}" for one in SUITES)
@@ -176,12 +218,13 @@ class _Recording:
                 "it: image = … under [environment] in repro.toml",
             )
         configured = [one for one in having if one.name == self.settings.suite]
-        chosen_suite = (own or configured or having)[0]
-        if not own:
+        usual = [one for one in having if one.name == DEFAULT_SUITE]
+        chosen_suite = (own or configured or usual or having)[0]
+        if not own and wanted:
             self.notes.append(
                 f"the base is {chosen_suite.name}: it has Python {wanted}, as the source"
             )
-        return chosen_suite.name, wanted or chosen_suite.pythons[0]
+        return chosen_suite.name, wanted or (python.python if python else chosen_suite.pythons[0])
 
     def _asked(self, suite: str, python: str) -> Asked | None:
         debs = self._kept_debs()
@@ -262,6 +305,17 @@ class _Recording:
             interpreter=request.interpreter,
             progress=self.tools.progress,
         )
+        provided = {one.name: one.by for one in request.provided}
+        self.unfound += [
+            Unfound(
+                ecosystem="pip",
+                name=one.name,
+                version=one.version,
+                reason=f"was installed by pip over {provided[one.name]}: one of the two must go",
+            )
+            for one in self.record.artifacts
+            if one.name in provided
+        ]
         self.unfound += self.record.unfound
         self.notes += self.record.notes
         full = python.full

@@ -30,10 +30,12 @@ _NOTHING: tuple[PipResolution, tuple[str, ...]] = (PipResolution(artifacts=(), p
 class Installed:
     """What is installed somewhere, in place of what would be resolved.
 
-    `requests` is asked for apt's part once the index is there, `pip` for the Python packages.
+    `requests` is asked for apt's part once the index is there, `conda` and
+    `pip` for their packages.
     """
 
     requests: Callable[[AptIndex], tuple[AptRequest, ...]]
+    conda: Callable[[], CondaResolution]
     pip: Callable[[PipRequest], PipResolution]
 
 
@@ -57,7 +59,11 @@ def resolve_environment(
     requests = installed.requests if installed is not None else lambda _: environment.apt
     asked = BaseRequest(project=project, tools=tools, old=old, upgrade=upgrade, requests=requests)
     with opened(asked) as base:
-        conda = _conda(project, tools, base.glibc, old, upgrade, adopted)
+        conda = (
+            installed.conda()
+            if installed is not None
+            else _conda(project, tools, base.glibc, old, upgrade, adopted)
+        )
         python, full = _of_conda(conda.packages) or (base.python, base.python_full)
         if base.image is not None:
             require_python(base.image, full or "", environment)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.ecosystems.apt.installed import read_debs, require_dpkg
+from repro.ecosystems.conda.installed import META, read_prefix
 from repro.ecosystems.pip.installed import find_python, read_environment
 from repro.ecosystems.tree import FileTree, Folder, Layered, read
 from repro.errors import UsageError
 from repro.locks.names import shown
-from repro.models.installed import InstalledDeb, PythonEnvironment
+from repro.models.installed import CondaEnvironment, InstalledDeb, PythonEnvironment
 from repro.models.project import PLATFORM
 from repro.workflows.tools import Tools
 
@@ -50,6 +51,7 @@ class Installed:
     tree: FileTree
     python: PythonEnvironment | None = None
     debs: tuple[InstalledDeb, ...] | None = None
+    conda: CondaEnvironment | None = None
     distribution: str = ""
     release: str = ""
 
@@ -79,9 +81,7 @@ def opened(source: Source, tools: Tools) -> Iterator[Installed]:
         with _container(source, tools) as installed:
             yield installed
     else:
-        raise UsageError(
-            f"--from {source}: is not read in this release", hint="write venv:DIR or host"
-        )
+        yield _conda(source)
 
 
 def _virtual(source: Source) -> Installed:
@@ -141,17 +141,27 @@ def _search(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(env.get("PATH", "").split(":"))
 
 
+def _conda(source: Source) -> Installed:
+    tree, prefix = Folder(), str(Path(source.name).expanduser().absolute())
+    conda = read_prefix(tree, prefix)
+    has_python = any(one.name == "python" for one in conda.packages)
+    python = read_environment(tree, prefix) if has_python else None
+    return Installed(source=source, tree=tree, python=python, conda=conda)
+
+
 def _system(source: Source, tree: FileTree, search: tuple[str, ...]) -> Installed:
     """A whole system: dpkg's packages, and the Python that its search path finds."""
     debs = read_debs(tree)
     require_dpkg(debs, f"--from {source}")
     prefix = find_python(tree, (*search, *_SEARCH))
     facts = _os_release(read(tree, "/etc/os-release") or read(tree, "/usr/lib/os-release") or b"")
+    has_conda = prefix is not None and bool(tree.names(f"{prefix}/{META}"))
     return Installed(
         source=source,
         tree=tree,
         python=read_environment(tree, prefix) if prefix is not None else None,
         debs=debs,
+        conda=read_prefix(tree, prefix) if prefix is not None and has_conda else None,
         distribution=facts.get("ID", ""),
         release=facts.get("VERSION_CODENAME", ""),
     )

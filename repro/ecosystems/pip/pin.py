@@ -50,6 +50,8 @@ class PinOptions:
     project: Path
     without: tuple[str, ...] = ()
     vendor: bool = False
+    owned: frozenset[str] = frozenset()
+    """Metadata folders of what other package managers installed."""
 
 
 @dataclass(kw_only=True)
@@ -73,6 +75,7 @@ def chosen(environment: PythonEnvironment, options: PinOptions) -> tuple[Distrib
         one
         for one in environment.distributions
         if one.site != DEBIANS
+        and one.folder not in options.owned
         and not is_left_out(one.name, options.without)
         and not _is_project(one, options.project)
     )

@@ -125,3 +125,31 @@ def make_venv(folder: Path, cli: Cli, server: Server) -> Venv:
     argv = [sys.executable, "-m", "uv", "venv", "-q", "--python", sys.executable, str(folder)]
     subprocess.run(argv, env=env, check=True, capture_output=True)
     return Venv(folder=folder, env=env)
+
+
+_CONDA = """\
+import asyncio, os, sys
+from rattler import MatchSpec, Platform, VirtualPackage, install, solve
+async def main(prefix, channel, specs):
+    asked = [MatchSpec(spec) for spec in specs]
+    records = await solve(
+        sources=[channel], specs=asked, platforms=[Platform("linux-64"), Platform("noarch")],
+        virtual_packages=VirtualPackage.detect(),
+    )
+    await install(records, target_prefix=prefix, cache_dir=prefix + ".cache", show_progress=False,
+                  requested_specs=[spec._match_spec for spec in asked])
+asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+os._exit(0)
+"""
+"""rattler in a process of its own: it may crash at the interpreter's end."""
+
+
+def make_conda(prefix: Path, channel: str, *specs: str) -> Path:
+    """Install a conda prefix with rattler itself; return it."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CONDA, str(prefix), channel, *specs],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return prefix

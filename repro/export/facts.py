@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from repro.models.lock import Lock
-from repro.models.project import Family, family_of
+from repro.models.project import Family, family_of, platform_of
 
 MARK = "Written by repro export"
 """What the head of every text holds that `repro export` wrote: it may replace such a file."""
@@ -51,8 +51,7 @@ def states(lock: Lock) -> tuple[tuple[str, str, str], ...]:
 
 def machine(lock: Lock) -> str:
     """Return the kernel's name of the lock's processor."""
-    architecture = lock.seal.platform.partition("-")[2]
-    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+    return platform_of(lock.seal.platform).machine
 
 
 def conda_platform(lock: Lock) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.ecosystems.base_image import recipes
@@ -63,9 +64,13 @@ def pin_base(
 
 
 def base_layers(
-    base: BaseImage, tools: Tools, *, known: tuple[Repository, RemoteImage] | None = None
+    base: BaseImage,
+    tools: Tools,
+    *,
+    vendor: Path | None = None,
+    known: tuple[Repository, RemoteImage] | None = None,
 ) -> tuple[Layer, ...]:
-    """Return the image's own layers, fetched where the store lacks them.
+    """Return the image's own layers, fetched where the store lacks them: first from `vendor`.
 
     `known` is what its registry said of it just now. Raises what writing the recipes of
     `repro.ecosystems.base_image` does.
@@ -77,6 +82,7 @@ def base_layers(
         store=store,
         http=tools.http,
         progress=tools.progress,
+        vendor=vendor,
         offline=tools.offline,
         known=known,
     ):

@@ -16,7 +16,7 @@ from repro.models.project import PLATFORM, VENDOR, Project
 from repro.project.listing import git_keeps
 from repro.store.fetch import Wanted
 from repro.store.vendored import Vendored
-from repro.workflows.baselines import find_baseline
+from repro.workflows.baselines import read_baseline
 from repro.workflows.lockfiles import fresh_lock, read_lock
 from repro.workflows.state import fresh_turn, staging
 from repro.workflows.tools import Tools
@@ -86,27 +86,30 @@ _TAKEN = ("lockfiles", "baseline", ".git", ".repro")
 
 
 def all_locks(project: Project, lock: Lock) -> Iterator[Lock]:
-    """Yield the locks whose artifacts must last: the project's, then the baseline's.
+    """Yield the locks whose artifacts must last: each platform's, with its baseline's.
 
-    Those of its other platforms are among them. Raises LockError.
+    `lock` is that of the project's own platform. Raises LockError.
     """
-    yield lock
-    for name in project.environment.platforms:
-        if name != lock.seal.platform:
-            folder = replace(project, platform=name).lock_folder
-            yield read_lock(folder, root=project.root, platform=name)
-    baseline = find_baseline(project)
-    if baseline is not None and baseline.environment_key != lock.key:
-        yield read_lock(baseline.folder / "locks", root=project.root)
+    for platform in project.environment.platforms:
+        there = replace(project, platform=platform)
+        current = lock if platform == lock.seal.platform else fresh_lock(there)
+        yield current
+        baseline = read_baseline(there.baseline_folder, where=f"baseline/{platform}")
+        if baseline is not None and baseline.environment_key != current.key:
+            yield read_lock(baseline.folder / "locks", root=project.root, platform=platform)
 
 
 def _everything(project: Project, lock: Lock, tools: Tools) -> tuple[Wanted, ...]:
-    """Return a lock's artifacts and the wheels that are built from them, each content once."""
+    """Return a lock's artifacts and the wheels that are built from them, each content once.
+
+    What another platform builds cannot be built here: its wheels are taken where they are.
+    """
     from repro.workflows.artifacts import wanted_of
 
     found = wanted_of(lock, project.sources, tools.http)
-    # what is built for another platform is built there again
-    built = found.built if lock.seal.platform == PLATFORM else ()
+    built = found.built
+    if lock.seal.platform != PLATFORM:
+        built = tuple(item for item in built if tools.store.has(item.sha256, label=item.label))
     return tuple({item.sha256: item for item in (*found.needed(), *built)}.values())
 
 
@@ -156,7 +159,7 @@ def _have(project: Project, lock: Lock, tools: Tools, missing: Sequence[Wanted])
     found = wanted_of(lock, project.sources, tools.http)
     fetcher = tools.fetcher(project.vendor_folder)
     if lock.seal.base is not None and any(item.sha256 in needed for item in found.base):
-        base_layers(lock.seal.base, tools)
+        base_layers(lock.seal.base, tools, vendor=project.vendor_folder)
     for what, part in (*found.fetched(), ("built wheel", found.kept)):
         fetcher.fetch([item for item in part if item.sha256 in needed], what=what)
     fetcher.take(item for item in found.built if item.sha256 in needed)

@@ -136,6 +136,16 @@ def test_the_wheel_of_a_build_that_differs_is_kept(vendoring: Vendoring) -> None
     answer = vendoring.cli("build")
     assert_refused(answer, 6, "pip restless 1.0", build.wheel, "repro vendor", "--upgrade restless")
     assert_refused(vendoring.cli("vendor"), 6, "pip restless 1.0")
+    locked = (vendoring.cli.folder / LOCKS / seal.SEAL).read_bytes()
+    assert vendoring.cli("snapshot").code == 0
+    assert (vendoring.cli.folder / LOCKS / seal.SEAL).read_bytes() == locked, "nothing may move"
+    answer = vendoring.cli("snapshot", "--upgrade", "restless")
+    assert answer.code == 0, answer
+    assert "warning: pip restless 1.0: two builds of restless-1.0.tar.gz gave two" in answer.err
+    assert vendoring.locked("restless")[1].sha256 != build.sha256
+    assert vendoring.cli("build").code == 0
+    (vendoring.cli.folder / LOCKS / seal.SEAL).write_bytes(locked)
+    (vendoring.cli.folder / LOCKS / "image.toml").unlink()
     source = vendoring.object(restless.sha256)
     assert source.is_file()
     vendoring.object(build.sha256).parent.mkdir(exist_ok=True)

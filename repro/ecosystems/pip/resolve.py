@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from repro.download import Body, Http
 from repro.ecosystems.pip import bootstrap, piptools, sdist, uv, uv_in_image
 from repro.ecosystems.pip.builder import Builder
-from repro.ecosystems.pip.fetch import label, want
+from repro.ecosystems.pip.fetch import built, label, want
 from repro.ecosystems.pip.indexes import DEFAULT, effective, with_folder
 from repro.ecosystems.pip.pages import Catalogue, ListedFile, is_absent
 from repro.ecosystems.pip.provided import among, without
@@ -196,7 +196,7 @@ class _Resolver:
         """Find out what the index left open: the hash by reading the file, the size by asking."""
         for old in self.request.previous:
             if (old.name, old.sha256) == (package.name, file.sha256) and old.size:
-                build = old.build if self._still_fits(old) else None
+                build = old.build if self._still_fits(old) and not self._is_lost(old) else None
                 return replace(old, version=package.version, filename=file.filename, build=build)
         sha256, size = file.sha256, file.size
         if sha256 is None:
@@ -224,6 +224,13 @@ class _Resolver:
             return False
         wheel = ListedFile(filename=old.build.wheel, address="", index=old.index)
         return best([wheel], supported(self.request.target)) is not None
+
+    def _is_lost(self, old: PipArtifact) -> bool:
+        """Whether a wheel that cannot be built again is gone, and its package may move."""
+        if old.build is None or old.build.reproducible or not self.request.upgrade.covers(old.name):
+            return False
+        self.fetcher.take(built([old]))
+        return not self.store.has(old.build.sha256, label=label(old))
 
     def _read(self, file: ListedFile) -> tuple[str, int]:
         """Read a file that its index gives no hash for; it is in the store afterwards."""

@@ -100,9 +100,18 @@ def require_reference(text: str, where: str, error: type[ReproError] = UsageErro
 
 
 def is_named(whole: str, text: str) -> bool:
-    """Whether a whole name is what the name that a user wrote stands for, in some registry."""
+    """Whether a whole name may be what the name that a user wrote stands for.
+
+    Which registry is the default one is not asked: a name without a registry may be of any.
+    """
     known = parse_reference(whole, "base", LockError, default="")
-    return parse_reference(text, "image", default=known.domain) == known
+    found = parse_reference(text, "image", default="")
+    domains = (found.domain, found.domain.removeprefix("index.")) if found.domain else ()
+    return (
+        (known.domain in domains or not domains)
+        and known.path in (found.path, f"{OFFICIAL}/{found.path}")
+        and (known.tag, known.digest) == (found.tag, found.digest)
+    )
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -114,10 +123,10 @@ def _split(text: str) -> tuple[str, str]:
 
 def _refused(text: str, where: str, error: type[ReproError]) -> ReproError:
     hint = 'write it as docker does: "python:3.12-slim", "registry.example.org/team/image:1.0"'
-    if text != text.lower() and _WHOLE.fullmatch(text.lower()):
-        hint = "repositories are written in lower-case letters"
+    if "@sha256:" in text:
+        hint = "a digest is sha256: and 64 lower-case hexadecimal digits"
     elif "://" in text:
         hint = "write it without the scheme: registry.example.org/team/image:1.0"
-    elif "@sha256:" in text:
-        hint = "a digest is sha256: and 64 lower-case hexadecimal digits"
+    elif text != text.lower() and _WHOLE.fullmatch(text.lower()):
+        hint = "repositories are written in lower-case letters"
     return error(f"{where}: {shown(text)} is not the name of an image", hint=hint)

@@ -22,6 +22,7 @@ from repro.files import (
     sync_folder,
     write_atomic,
 )
+from repro.models.execution import UID
 from repro.models.image import Layer
 from repro.store.artifacts import Store
 from repro.store.guard import plain_file, plain_folder
@@ -176,7 +177,7 @@ class _Tree:
         mtime = _nanoseconds(member.mtime)
         if not path:
             # Writable for its owner: else it could not be renamed to its place.
-            self._folders[""] = (member.mode & _MODE | 0o700, mtime)
+            self._folders[""] = (_mode(member) | 0o700, mtime)
             return
         parent, _, name = path.rpartition("/")
         self._folder(parent, path)
@@ -185,7 +186,7 @@ class _Tree:
         elif member.isdir():
             self._replace(path, folder=True)
             self._folder(path, path)
-            self._folders[path] = (member.mode & _MODE, mtime)
+            self._folders[path] = (_mode(member), mtime)
         elif not member.isdev() or member.isfifo():  # devices come from the run's own /dev
             self._replace(path)
             self._leaf(path, member, tar)
@@ -270,14 +271,14 @@ class _Tree:
         elif member.islnk():
             self._link(path, member.linkname)
         elif member.isfifo():
-            os.mkfifo(where, member.mode & _MODE)
+            os.mkfifo(where, _mode(member))
         elif member.isreg():
             content = tar.extractfile(member)
             assert content is not None
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             with os.fdopen(os.open(where, flags, 0o600), "wb") as file:
                 shutil.copyfileobj(content, file, CHUNK)
-                os.fchmod(file.fileno(), member.mode & _MODE)
+                os.fchmod(file.fileno(), _mode(member))
         else:
             raise self._refused(path, f"is of the unknown type {member.type!r}")
 
@@ -291,6 +292,14 @@ class _Tree:
             raise self._refused(
                 path, f"is a link to {name!r}, which is not in the layer"
             ) from error
+
+
+def _mode(member: tarfile.TarInfo) -> int:
+    """Return the mode that it gets. Owners are not applied: what is a run's own is open to it."""
+    mode = member.mode & _MODE
+    if member.uid == UID:
+        return mode | mode >> 6 & 0o7
+    return mode | mode >> 3 & 0o7 if member.gid == UID else mode
 
 
 def _nanoseconds(seconds: float) -> int:

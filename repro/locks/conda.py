@@ -145,14 +145,17 @@ def parse(text: str, *, where: str, foreign: bool = False) -> CondaLock:
     package twice. Credentials in addresses are cut out.
     """
     top = _document(text, where)
-    metadata = _Entry(where, "metadata", _mapping(top.get("metadata", ""), where, "metadata"))
+    metadata = _Entry(f"{where}: metadata", _mapping(top.get("metadata", ""), where, "metadata"))
     platforms = [
         conda_names.subdir(name, f"{where}: metadata.platforms")
         for name in metadata.texts("platforms")
     ]
-    reading = _Reading(where, platforms)
+    reading = _Reading(platforms)
     for number, item in enumerate(_list(top.get("package", ""), where, "package")):
-        reading.take(_Entry(where, f"package[{number}]", _mapping(item, where, f"[{number}]")))
+        values = _mapping(item, where, f"package[{number}]")
+        name = values.get("name")
+        said = f" {names.shown(name)}" if isinstance(name, str) else ""
+        reading.take(_Entry(f"{where}: package[{number}]{said}", values))
     if not foreign and (reading.categories or any(reading.pip.values())):
         raise LockError(
             f"{where}: holds packages of pip, or categories besides main, which no lock of repro's "
@@ -222,15 +225,8 @@ def _channels(metadata: _Entry, where: str) -> tuple[str, ...]:
 class _Entry:
     """A mapping of the file; getters raise LockError naming it."""
 
-    file: str
-    path: str
+    where: str
     values: Mapping[str, yaml.Value]
-
-    @property
-    def where(self) -> str:
-        name = self.values.get("name")
-        said = f" {names.shown(name)}" if isinstance(name, str) else ""
-        return f"{self.file}: {self.path}{said}"
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self.values.get(key, default)
@@ -239,8 +235,8 @@ class _Entry:
         return _line(value, f"{self.where}: {key}")
 
     def texts(self, key: str) -> list[str]:
-        listed = _list(self.values.get(key, ""), self.where, key)
-        found = [_line(item, f"{self.where}: {key}") for item in listed]
+        where = f"{self.where}: {key}"
+        found = [_line(item, where) for item in _list(self.values.get(key, ""), self.where, key)]
         if len(set(found)) < len(found):
             raise LockError(f"{self.where}: {key} lists one twice", hint=HINT)
         return found
@@ -249,7 +245,7 @@ class _Entry:
 class _Reading:
     """What is collected of the list of packages, by platform."""
 
-    def __init__(self, where: str, platforms: Sequence[str]) -> None:
+    def __init__(self, platforms: Sequence[str]) -> None:
         self.conda: dict[str, dict[str, CondaPackage]] = {key: {} for key in platforms}
         self.pip: dict[str, list[CondaPip]] = {key: [] for key in platforms}
         self.categories: set[str] = set()

@@ -260,6 +260,12 @@ def test_certificates_are_checked_by_every_way_in(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
         bundle = {"REQUESTS_CA_BUNDLE": str(authority)}
         assert versions(solved(tmp_path, asked, bundle)) == {"libtiny": "1.3.0"}
+        name = "libtiny-1.3.0-h0_0.conda"
+        record = {**channel.record(name), "subdir": "noarch", "noarch": "generic"}
+        index = {"info": {"subdir": "noarch"}, "packages": {}, "packages.conda": {name: record}}
+        secure.replies["/any/noarch/repodata.json"] = Reply(body=json.dumps(index).encode())
+        found = solved(tmp_path, query(f"{secure.address}/any", "libtiny"), bundle)
+        assert [one.subdir for one in found.packages] == ["noarch"]  # it has no other folder
         for name in ("linux-64/repodata.json", "noarch/repodata.json"):
             for suffix in ("", ".zst"):
                 to = f"{channel.address}/{name}{suffix}"

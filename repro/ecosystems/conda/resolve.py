@@ -144,7 +144,11 @@ def _require_https(place: str, query: CondaQuery, settings: Settings, http: Http
     http.route(proxies=proxies, authorities=authorities)
     for subdir in (conda_names.SUBDIRS[query.platform], "noarch"):
         address = join(place, subdir, "repodata.json")
-        http.answer(address, http.tries(address)).close()
+        try:
+            http.answer(address, http.tries(address)).close()
+        except NetworkError as error:
+            if error.status is None:  # else it was reached: a channel need not have every folder
+                raise
 
 
 def _bare_spec(spec: str) -> str:

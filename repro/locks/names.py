@@ -103,6 +103,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SCHEME = r"(?i)([a-z][a-z0-9+.-]{0,30}://)"
 _CREDENTIALS = re.compile(_SCHEME + r"[^/\s]*@")  # greedy: a password may hold an @ of its own
 _UNENDED = re.compile(_SCHEME + r"[^/\s]*\Z")
+_TOKEN = re.compile(r"(/t/)[^/\s?#]+")
+"""Where conda's servers take a login: https://HOST/t/TOKEN/CHANNEL."""
 _QUERY = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,30}://[^\s?#]*)[?#]\S*")
 
 
@@ -112,6 +114,7 @@ def shown(text: str) -> str:
     if len(text) > len(part):  # a login may end beyond it
         part = _UNENDED.sub(r"\1…", part)
     part = _QUERY.sub(r"\1?…", _CREDENTIALS.sub(r"\1…@", part))
+    part = _TOKEN.sub(r"\1…", part) if "://" in part else part
     return repr(part) if len(part) <= _SHOWN else repr(part[:_SHOWN]) + "…"
 
 

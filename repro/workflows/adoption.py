@@ -12,12 +12,14 @@ from pathlib import Path
 from repro.ecosystems.pip.adopt import refused_pin
 from repro.errors import UsageError
 from repro.files import write_atomic
+from repro.locks.conda_names import SUBDIRS
 from repro.locks.foreign.common import LIMIT
-from repro.locks.foreign.read import reader
+from repro.locks.foreign.read import read
 from repro.locks.foreign.select import asks_for_choice
+from repro.locks.names import path_shown
 from repro.models.foreign import ForeignLock
 from repro.models.lock import Provenance
-from repro.models.project import Project, RequirementSet
+from repro.models.project import PLATFORM, Project, RequirementSet
 from repro.project import detect, source
 from repro.project.environment_yml import parse_environment
 from repro.project.interpreter import Asked, choose, choose_suite
@@ -36,19 +38,30 @@ _SHOWN = 20
 class Adoption:
     """A foreign lock that a project takes over.
 
-    `project` has the inputs that the lock is sealed with, `inputs` are those of them that the
-    project has not yet: (path, text).
+    `locks` are what it holds for each of the project's platforms, by name. `project` has the
+    inputs that the lock is sealed with, `inputs` are those of them that the project has not yet:
+    (path, text).
     """
 
-    lock: ForeignLock
+    locks: tuple[tuple[str, ForeignLock], ...]
     sha256: str
     project: Project
     inputs: tuple[tuple[str, str], ...] = ()
 
     @property
+    def path(self) -> str:
+        """The file's name."""
+        return self.locks[0][1].path
+
+    def of(self, platform: str) -> ForeignLock:
+        """Return what it holds for one platform."""
+        return dict(self.locks)[platform]
+
+    @property
     def provenance(self) -> Provenance:
         """Where the pins come from."""
-        facts = (("file", self.lock.path), ("format", self.lock.kind), ("sha256", self.sha256))
+        kind = self.locks[0][1].kind
+        facts = (("file", self.path), ("format", kind), ("sha256", self.sha256))
         return Provenance(source="adopted", facts=facts)
 
 
@@ -60,11 +73,13 @@ def read_adoption(project: Project, file: Path) -> Adoption:
     """
     place = Path(os.path.normpath(file.absolute()))
     inside = place.is_relative_to(project.root)
-    name = str(place.relative_to(project.root)) if inside else place.name
+    name = path_shown(str(place.relative_to(project.root)) if inside else place.name)
     real = place.resolve()  # whoever names a link means what it leads to
     data = source.read_bytes(real.parent, real.name, where="--adopt", limit=LIMIT)
     text = source.decode(data, where=name)
-    lock = reader(name, text)(text, where=name)
+    platforms = sorted(project.environment.platforms, key=lambda one: (one != PLATFORM, one))
+    locks = tuple((one, read(name, text, subdir=SUBDIRS[one])) for one in platforms)
+    lock = locks[0][1]
     _require_any(lock)
     inputs: tuple[tuple[str, str], ...] = ()
     environment = project.environment
@@ -73,7 +88,7 @@ def read_adoption(project: Project, file: Path) -> Adoption:
     elif not environment.pip and environment.conda is None:
         project, inputs = _with_inputs(project, lock)
     return Adoption(
-        lock=lock, sha256=hashlib.sha256(data).hexdigest(), project=project, inputs=inputs
+        locks=locks, sha256=hashlib.sha256(data).hexdigest(), project=project, inputs=inputs
     )
 
 
@@ -124,12 +139,13 @@ def _with_conda_inputs(
             hint=f"list them in {name}, with what it asks of pip: {_wanted(lock)}",
         )
     text = _environment_text(lock)
-    read = parse_environment(text, where=name)
-    pip = RequirementSet(path=name, lines=read.pip.lines) if read.pip is not None else None
+    parsed = parse_environment(text, where=name)
+    part = parsed.pip
+    pip = RequirementSet(path=name, lines=part.lines) if part is not None else None
     asked = Asked(value=settings.suite, where="suite") if settings.suite is not None else None
     environment = replace(
         project.environment,
-        conda=read.conda,
+        conda=parsed.conda,
         pip=(pip,) if pip is not None else (),
         suite=choose_suite(asked).suite,
         python="",

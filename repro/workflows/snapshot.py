@@ -95,7 +95,7 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         results[0],
         notes=notes,
         others=tuple(results[1:]),
-        adopted=adoption.lock.path if adoption is not None else None,
+        adopted=adoption.path if adoption is not None else None,
         inputs=adoption.inputs if adoption is not None else (),
     )
 
@@ -124,7 +124,7 @@ def _resolution(
 ) -> Resolution:
     adoption = options.adoption
     of_then = replace(project, environment=replace(project.environment, as_of=as_of))
-    adopted = adoption.lock if adoption is not None else None
+    adopted = adoption.of(project.platform) if adoption is not None else None
     found = resolve_environment(of_then, tools, old.lock, upgrade, adopted=adopted)
     if adoption is not None:
         found = replace(found, provenance=(*found.provenance, adoption.provenance))

@@ -159,3 +159,5 @@ def test_shown_is_short_and_hides_credentials() -> None:
     said = names.shown("https://user:hunter2@example.org/simple?token=hunter2")
     assert "hunter2" not in said
     assert "example.org" in said
+    said = names.shown("https://conda.example.org/t/hunter2/forge/linux-64/x-1-0.conda")
+    assert said == "'https://conda.example.org/t/…/forge/linux-64/x-1-0.conda'"

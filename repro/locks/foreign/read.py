@@ -41,6 +41,21 @@ _OTHERS = {
 READ = "uv.lock, pylock.toml, pixi.lock, conda-lock.yml and a hashed requirements.txt"
 
 
+_OF_PLATFORMS: tuple[_Reader, ...] = (pixi.parse, conda_lock.parse)
+"""They hold each platform's packages apart, by conda's name of it."""
+
+
+def read(name: str, text: str, *, subdir: str) -> ForeignLock:
+    """Return what a lock pins; `subdir` is conda's name of the platform.
+
+    Raises UsageError for a format that is not read, LockError for whatever is not that format.
+    """
+    found = reader(name, text)
+    if found in _OF_PLATFORMS:
+        return found(text, where=name, subdir=subdir)
+    return found(text, where=name)
+
+
 def reader(name: str, text: str) -> _Reader:
     """Return the reader of a file. Raises UsageError for a format that is not read."""
     base = PurePosixPath(name).name

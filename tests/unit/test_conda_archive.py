@@ -7,6 +7,7 @@ import io
 import json
 import struct
 import tarfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -157,6 +158,7 @@ DEMO = part("share/demo.txt", b"demo\n")
         ([link("x", "../y", kind=tarfile.LNKTYPE)], "which is no file before it"),
         ([link("x", "share/demo.txt", kind=tarfile.LNKTYPE), DEMO], "which is no file before it"),
         ([DEMO, link("y", "share", kind=tarfile.LNKTYPE)], "which is no file before it"),
+        ([link("x", "y"), link("z", "x", kind=tarfile.LNKTYPE)], "which is no file before it"),
         ([link("d", "share"), part("d/x", b"1")], "'d' is a symlink, and 'd/x' lies below it"),
         ([link("D", "share"), part("d/x", b"1")], "'D' is a symlink, and 'd/x' lies below it"),
         ([DEMO, part("share/demo.txt/x", b"1")], "is a file, and"),
@@ -264,6 +266,7 @@ def test_entry_points_are_read(tmp_path: Path) -> None:
 def test_a_zip_that_is_no_package_is_refused(tmp_path: Path) -> None:
     good = Package().members()
     info, pkg = "info-demo-1.0-0.tar.zst", "pkg-demo-1.0-0.tar.zst"
+    damaged = tarred([DEMO]).replace(b"0000644", b"0000666", 1)  # and its sum is as it was
     for members, says in (
         ({k: v for k, v in good.items() if k != info}, f"has no '{info}'"),
         ({k: v for k, v in good.items() if k != pkg}, f"has no '{pkg}'"),
@@ -273,9 +276,21 @@ def test_a_zip_that_is_no_package_is_refused(tmp_path: Path) -> None:
         ({**good, pkg: b"no zstd"}, "is damaged"),
         ({**good, pkg: pressed(b"no tar" * 100)}, "a header"),
         ({**good, pkg: b""}, "ends within its tar"),
+        ({**good, pkg: pressed(tarred([DEMO], end=bytes(512)))}, "ends within its tar"),
+        ({**good, pkg: pressed(damaged)}, "no header at byte 0"),
         ({**good, pkg: good[pkg] + pressed(tarred([DEMO]))}, "holds more behind the end"),
     ):
         assert says in refused(tmp_path, zipped(members)), says
+
+
+def test_a_part_that_the_zip_compresses_is_refused(tmp_path: Path) -> None:
+    """It may be anything that the zip's own sizes do not tell."""
+    members = [Member(name=k.encode(), data=v) for k, v in Package().members().items()]
+    press = zlib.compressobj(wbits=-15)
+    data = press.compress(members[1].data) + press.flush()
+    size, crc = len(members[1].data), zlib.crc32(members[1].data)
+    members[1] = Member(name=members[1].name, data=data, method=8, size=size, crc=crc)
+    assert "is compressed twice" in refused(tmp_path, raw_zip(members))
 
 
 def test_directory_and_headers_that_disagree_are_refused(tmp_path: Path) -> None:

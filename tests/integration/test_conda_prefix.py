@@ -208,8 +208,12 @@ def test_pip_never_writes_over_conda(locked: Locked, tmp_path: Path) -> None:
         replace(locked, lock=lock).image()
 
 
-def test_a_script_of_a_package_is_not_run_and_that_is_said(tmp_path: Path) -> None:
-    """A command of its own, a hard link, an empty folder and stale bytecode come through."""
+def test_a_script_of_a_package_is_not_run_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hard link and an empty folder come through, also where the host knows no authority."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "/nonexistent")
     probe = tmp_path / "probe"
     package = Package(
         parts=[

@@ -74,11 +74,16 @@ def _archive(package: CondaPackage, store: Store) -> dict[str, Any]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """What the process sees of this host: no settings, no caches, no proxies, no logins."""
+    """What the process sees of this host: no settings, no caches, no proxies, no logins.
+
+    Nothing is fetched there, but rattler makes a client, and panics where it finds no authority.
+    """
+    import certifi
+
     found = {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
-    for name in ("PATH", "SSL_CERT_FILE"):
-        if name in os.environ:
-            found[name] = os.environ[name]
+    found["SSL_CERT_FILE"] = certifi.where()
+    if "PATH" in os.environ:
+        found["PATH"] = os.environ["PATH"]
     return found
 
 

@@ -1,57 +1,58 @@
-"""I71, I72: the login of a conda channel gets nowhere but to its server."""
+"""I71, D27, D32: a channel's login comes from conda's configuration and goes nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.conda_channel import CondaChannel, serving_channel
-from tests.support import Cli
+from tests.conda_archives import Package
+from tests.faults.conda_sources import PinConda, PinnedConda
+from tests.faults.server import Reply
 from tests.watch import faulted
 
 pytestmark = pytest.mark.network
 
-SECRET = "canary-conda-7f3a"
-ENVIRONMENT = "channels: [channel]\ndependencies:\n  - libtiny <1.3\n"
+SECRET = "hunter2-of-a-channel"
+TOKEN = "tk-hunter2-of-a-channel"
 
 
-@pytest.fixture(scope="module")
-def channel() -> Iterator[CondaChannel]:
-    with serving_channel() as served:
-        yield served
+def configured(pinned: PinnedConda, folder: Path, channel: str) -> PinnedConda:
+    """The command with a `.condarc` that names the channel so."""
+    path = folder / "condarc"
+    path.write_text(f"channels: ['{channel}']\n")
+    extra = {**pinned.cli.extra, "CONDARC": str(path)}
+    cli = replace(pinned.cli, extra=extra, secrets=(SECRET, TOKEN))
+    return replace(pinned, cli=cli)
 
 
-@pytest.fixture
-def project(channel: CondaChannel, cache: Path, tmp_path: Path) -> Cli:
-    """A project whose channel wants a login, which conda's own configuration holds."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "environment.yml").write_text(ENVIRONMENT)
-    login = channel.server.address.replace("://", f"://user:{SECRET}@")
-    condarc = tmp_path / "condarc"
-    condarc.write_text(f"custom_channels:\n  channel: {login}\n  gone: {login}/t/{SECRET}\n")
-    return Cli(cache=cache, folder=folder, extra={"CONDARC": str(condarc)}, secrets=(SECRET,))
-
-
-def test_i71_a_channels_login_is_in_nothing_that_is_written_or_said(
-    project: Cli, channel: CondaChannel
+def test_i71_a_login_of_condarc_is_used_and_told_to_nobody(
+    pin_conda: PinConda, tmp_path: Path
 ) -> None:
-    channel.server.authorizations.clear()
-    faulted(project, "snapshot", "--json", code=0, changes=["lockfiles"])
-    assert set(channel.server.authorizations) - {None}, "the login was not even used"
-    lock = project.folder / "lockfiles/conda-lock.yml"
-    text = lock.read_text()
-    assert f"url: '{channel.address}/linux-64/libtiny-1.2.3-h0_0.conda'" in text
+    """Password and token in one address: the archive lies below the token alone."""
+    pinned = pin_conda(Package())
+    machine = pinned.server.address.removeprefix("http://")
+    address = f"http://user:{SECRET}@{machine}/t/{TOKEN}/channel"
+    pinned.server.replies[f"/t/{TOKEN}{pinned.path}"] = pinned.server.replies.pop(pinned.path)
+    found = configured(pinned, tmp_path, address)
+    faulted(found.cli, "build", code=0, changes=["lockfiles"])
+    expected = "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode()
+    assert expected in pinned.server.authorizations
+    assert found.layer_made()
 
-    # what cannot be locked leaves the lock that stands
-    environment = project.folder / "environment.yml"
-    environment.write_text(ENVIRONMENT.replace("<1.3", ">9"))
-    faulted(project, "snapshot", code=2, says=["No candidates were found for libtiny >9"])
-    environment.write_text(ENVIRONMENT.replace("[channel]", "[gone]"))
-    faulted(project, "snapshot", code=6, says=["environment.yml: its channels cannot be read"])
-    assert "/t/" + SECRET in "".join(channel.server.asked)
-    environment.write_text(ENVIRONMENT.replace("[channel]", f"['http://u:{SECRET}@127.0.0.1/x']"))
-    faulted(project, "snapshot", code=2, says=["holds a credential or a query (not shown)"])
-    assert lock.read_text() == text
+
+def test_d27_a_package_that_is_gone_shows_no_token(pin_conda: PinConda, tmp_path: Path) -> None:
+    pinned = pin_conda(Package())
+    pinned.server.replies[pinned.path] = Reply(status=404)
+    address = f"{pinned.server.address}/t/{TOKEN}/channel"
+    found = configured(pinned, tmp_path, address)
+    faulted(found.cli, "build", code=6, says=["conda demo 1.0: ", "HTTP 404"])
+
+
+def test_d32_other_bytes_than_were_locked(pin_conda: PinConda) -> None:
+    pinned = pin_conda(Package())
+    pinned.server.replies[pinned.path] = Reply(body=b"x" * len(Package().archive()))
+    faulted(pinned.cli, "build", code=3, says=["conda demo 1.0 from ", "the lock says"])
+    assert pinned.server.count(pinned.path) == 1

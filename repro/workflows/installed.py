@@ -25,7 +25,7 @@ from repro.locks.names import paths_shown
 from repro.models.installed import Distribution, InstalledDeb, PipRecord, Unfound
 from repro.models.lock import Deb, Lock, Provenance, Upgrade
 from repro.models.outcome import RecordResult, SnapshotResult
-from repro.models.project import SUITES, VENDOR, AptRequest, CondaRequest, Project
+from repro.models.project import PLATFORM, SUITES, VENDOR, AptRequest, CondaRequest, Project
 from repro.project.config import Settings
 from repro.project.interpreter import DEFAULT_SUITE
 from repro.project.load import load_project, read_settings
@@ -69,6 +69,12 @@ def snapshot_installed(project: Project, tools: Tools, options: RecordOptions) -
         raise UsageError(
             "recording what is installed asks the package indexes, and --offline forbids it",
             hint="a lock that stands is built with: repro build --offline",
+        )
+    if others := [name for name in project.environment.platforms if name != PLATFORM]:
+        raise UsageError(
+            f"environment.platforms has {', '.join(others)}, and what is installed here is for "
+            f"{PLATFORM} alone",
+            hint="take platforms away, or resolve for all of them: repro snapshot",
         )
     with snapshot_turn(project, tools), opened(options.source, tools) as installed:
         return _Recording(project, tools, options, installed).run()

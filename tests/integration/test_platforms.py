@@ -121,6 +121,11 @@ def test_a_source_distribution_for_another_platform_is_refused_and_named(both: B
     assert_refused(both.cli("snapshot"), 2, OTHER.name, "pip-tools", "lock it on a host of")
 
 
+def test_what_is_installed_here_is_for_no_other_platform(both: Both) -> None:
+    refused = both.cli("snapshot", "--from", f"venv:{both.cli.folder}")
+    assert_refused(refused, 2, "environment.platforms", OTHER.name, "repro snapshot")
+
+
 def test_platforms_that_are_none(both: Both) -> None:
     for written, says in (
         ('["linux/arm64", "linux/s390x"]', r"platforms\[1\]: 'linux/s390x' is not a platform"),

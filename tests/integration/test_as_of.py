@@ -14,6 +14,7 @@ import pytest
 
 from repro.locks import apt
 from repro.models.lock import Deb
+from tests.conda_channel import CondaChannel
 from tests.faults.archive import Archive, Key, State, signing_key
 from tests.faults.server import Server, redirect, serving
 from tests.faults.sources import LOCKS, pip_settings
@@ -206,6 +207,19 @@ def test_a_wheel_of_the_projects_own_is_of_no_day(past: Past) -> None:
     path.write_text('vendor = "vendored"\n' + path.read_text())
     past.snapshot()
     assert past.locked() == {"tzdata": "2025a-1", "demo": "1.0", "own": "3.0"}
+
+
+def test_conda_packages_are_of_that_day_too(past: Past, conda_channel: CondaChannel) -> None:
+    (past.cli.folder / "environment.yml").write_text(
+        f"channels: [{conda_channel.address}]\ndependencies: [toolz]\n"
+    )
+    (past.cli.folder / "requirements.in").unlink()
+    past.archive.keeps(past.june, "20240520T060000Z", asked=["20240601T000000Z"])
+    for line, version in (("as-of = 2024-06-01", "0.12.1"), ("as-of = 2025-06-01", "1.0.0")):
+        (past.cli.folder / "repro.toml").write_text(f'[environment]\nsuite="bookworm"\n{line}\n')
+        past.snapshot()
+        text = (past.cli.folder / "lockfiles" / "conda-lock.yml").read_text()
+        assert f"toolz-{version}-" in text
 
 
 def test_pip_tools_cannot_look_back(past: Past) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from repro.locks import apt
 from repro.models.project import PLATFORM, PLATFORMS, platform_of
+from tests.conda_channel import CondaChannel
 from tests.faults.server import Server, serving
 from tests.faults.sources import pip_settings
 from tests.support import Cli, assert_refused, tree_digest
@@ -95,6 +97,26 @@ def test_two_platforms_side_by_side(both: Both) -> None:
     (both.lock(OTHER.name) / "repro.lock").unlink()
     answer = both.cli("status", "--json")
     assert (answer.code, answer.json()["platforms"][OTHER.name]) == (3, None)
+
+
+def test_conda_has_one_lock_for_all_platforms(both: Both, conda_channel: CondaChannel) -> None:
+    """environment.yml names them; pip's wheels are those of conda's Python on each."""
+    (both.cli.folder / "environment.yml").write_text(
+        f"channels: [{conda_channel.address}]\ndependencies: [python, libtiny, {{pip: [demo]}}]\n"
+        "platforms: [linux-64, linux-aarch64]\n"
+    )
+    (both.cli.folder / "repro.toml").unlink()
+    answer = both.cli("snapshot")
+    assert answer.code == 0, answer
+    answer = both.cli("status", "--json")
+    assert answer.code == 0, answer
+    assert set(answer.json()["platforms"]) == {OWN.name, OTHER.name}
+    text = (both.cli.folder / "lockfiles" / "conda-lock.yml").read_text()
+    assert len(re.findall("name: '?libtiny", text)) == 2
+    for platform in PLATFORMS:
+        seal = tomllib.loads((both.lock(platform.name) / "repro.lock").read_text())
+        assert seal["locks"]["conda-lock.yml"] == hashlib.sha256(text.encode()).hexdigest()
+        assert platform.machine in seal["pip"][0]["filename"]
 
 
 def test_what_is_for_others_alone_is_locked_but_not_built_here(both: Both) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from repro.ecosystems.apt.fetch import release_dates, wanted
+from repro.ecosystems.apt.fetch import kept_states, release_dates, wanted
 from repro.models.lock import Provenance, Seal
 from repro.models.project import Sources
 from tests.unit.test_locks_apt import LIBGOMP, ZLIB
@@ -34,6 +34,13 @@ def test_dates_by_archive_newest_first() -> None:
             datetime(2026, 7, 11, 10, 16, 37, tzinfo=UTC),
         )
     }
+
+
+def test_the_state_that_was_read_is_asked_first() -> None:
+    facts = (("date", "2025-05-20T06:00:00Z"), ("snapshot", "20250520T081500Z"))
+    found = kept_states([Provenance(source="debian bookworm", facts=facts)])
+    hours = [(moment.hour, moment.minute) for moment in found["debian"]]
+    assert hours == [(8, 15), (18, 0), (6, 0)]
 
 
 def test_what_is_wanted() -> None:

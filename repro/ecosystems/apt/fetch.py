@@ -39,14 +39,14 @@ def wanted(
             http.route(proxies=found.proxies(), authorities=found.authorities())
         return found
 
-    dates = release_dates(seal.provenance if seal is not None else ())
+    states = kept_states(seal.provenance if seal is not None else ())
     return tuple(
         Wanted(
             label=f"apt {deb.name} {deb.version}",
             filename=PurePosixPath(deb.filename).name,
             sha256=deb.sha256,
             size=deb.size,
-            addresses=partial(_addresses, deb, reached, dates.get(deb.archive, ())),
+            addresses=partial(_addresses, deb, reached, states.get(deb.archive, ())),
         )
         for deb in packages
     )
@@ -55,13 +55,33 @@ def wanted(
 def release_dates(provenance: Iterable[Provenance]) -> dict[str, tuple[datetime, ...]]:
     """Return {archive: dates of its releases, newest first} of a seal's provenance.
 
-    A release that was read from the snapshot archive has the date of that state. What is not
-    dated is left out: without a date the snapshot archive cannot be asked.
+    What is not dated is left out: without a date the snapshot archive cannot be asked.
     """
+    return _moments(provenance, "date")
+
+
+def kept_states(provenance: Iterable[Provenance]) -> dict[str, tuple[datetime, ...]]:
+    """Return {archive: moments at which the snapshot archive may have its packages, best first}.
+
+    The states that a release was read from are known to have them.
+    """
+    facts = tuple(provenance)
+    read, dated = _moments(facts, "snapshot"), release_dates(facts)
+    found = {
+        archive: (
+            *read.get(archive, ()),
+            *(moment + late for late in (_PUBLISHED, timedelta(0)) for moment in dates),
+        )
+        for archive, dates in dated.items()
+    }
+    return {archive: tuple(dict.fromkeys(moments)) for archive, moments in found.items()}
+
+
+def _moments(provenance: Iterable[Provenance], fact: str) -> dict[str, tuple[datetime, ...]]:
     found: dict[str, set[datetime]] = {}
     for one in provenance:
         for name, value in one.facts:
-            if name in ("date", "snapshot"):
+            if name == fact:
                 try:
                     moment = datetime.fromisoformat(value)
                 except ValueError:
@@ -71,14 +91,13 @@ def release_dates(provenance: Iterable[Provenance]) -> dict[str, tuple[datetime,
 
 
 def _addresses(
-    deb: Deb, reached: Callable[[], AptSources], dates: Iterable[datetime]
+    deb: Deb, reached: Callable[[], AptSources], states: Iterable[datetime]
 ) -> Iterator[str]:
     sources = reached()
     yield from sources.addresses(deb.archive, deb.filename)
     path = quote(deb.filename, safe="/~")
-    moments = [moment + late for late in (_PUBLISHED, timedelta(0)) for moment in dates]
     for archive, template in sources.snapshots:
         if archive == deb.archive:
-            for moment in dict.fromkeys(moments):
+            for moment in states:
                 timestamp = moment.strftime("%Y%m%dT%H%M%SZ")
                 yield sources.with_login(f"{template.replace(SNAPSHOT_ID, timestamp)}/{path}")

@@ -23,7 +23,7 @@ from repro.store.artifacts import Store
 from tests.support import test_cache
 
 BOOTSTRAP = (
-    *("mmdebstrap", "--quiet", "--variant=essential", "--include=apt,python3-minimal"),
+    *("mmdebstrap", "--quiet", "--variant=essential", "--include=apt,python3"),
     *("bookworm", "-"),
 )
 INTERPRETER = "/usr/local/bin/python3.12"

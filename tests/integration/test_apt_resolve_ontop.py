@@ -27,7 +27,10 @@ NEW = (
     Package(name="gamma", fields=(("Depends", "base-files (>= 999)"),)),
     Package(name="base-files", version="999"),
     Package(name="against", fields=(("Conflicts", "login"),)),
-    Package(name="meddles", fields=(("Depends", "python3.11-minimal (>= 999)"),)),
+    Package(
+        name="meddles", fields=(("Depends", "python3.11 (>= 999), python3.11-minimal (>= 999)"),)
+    ),
+    Package(name="python3.11", version="999"),
     Package(name="python3.11-minimal", version="999"),
 )
 
@@ -103,7 +106,7 @@ def test_debians_own_interpreter_is_kept(
     assert "python3.11-minimal 999" in names(debs)
     status.require_interpreter_kept(debs, foreign.base)  # the image's own lies elsewhere
     debian = replace(foreign.base, interpreter="/usr/bin/python3.11")
-    with pytest.raises(LockError, match=r"python3\.11-minimal 999 would replace it"):
+    with pytest.raises(LockError, match=r"python3\.11 999 would replace it"):
         status.require_interpreter_kept(debs, debian)
 
 

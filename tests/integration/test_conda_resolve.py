@@ -210,11 +210,11 @@ def test_a_token_in_an_address_is_kept_nowhere(channel: CondaChannel, tmp_path: 
         channel.server.replies[f"/t/hunter2{path}"] = channel.server.replies[path]
     (tmp_path / ".condarc").write_text(f"channel_alias: {channel.server.address}/t/hunter2\n")
     found = solved(tmp_path, query("channel", "libtiny"))
-    assert "/t/hunter2/channel/linux-64/repodata.json.zst" in channel.server.asked
+    assert any(path.startswith("/t/hunter2/channel/linux-64/") for path in channel.server.asked)
     assert found.packages[0].channel == channel.address
     with pytest.raises(NetworkError) as caught:
         solved(tmp_path, query("nothing", "libtiny"))
-    assert "/t/hunter2/nothing/linux-64/repodata.json" in channel.server.asked
+    assert any(path.startswith("/t/hunter2/nothing/") for path in channel.server.asked)
     assert "hunter2" not in caught.value.message + str(caught.value.hint)
     assert_kept_nowhere(tmp_path, "hunter2")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from repro.compare.locks import diff_locks
@@ -16,13 +18,14 @@ from repro.ecosystems.pip.installed import DEBIANS
 from repro.ecosystems.pip.pages import Catalogue
 from repro.ecosystems.pip.pin import PinOptions, chosen, is_left_out, pin
 from repro.ecosystems.pip.recorded import asked_for as asked_of_pip
+from repro.ecosystems.pip.recorded import changes
 from repro.ecosystems.pip.request import PipRequest, PipResolution
 from repro.ecosystems.pip.tags import Target, markers, supported
 from repro.errors import LockError, UsageError
 from repro.files import write_atomic
 from repro.locks import seal
 from repro.locks.names import paths_shown
-from repro.models.installed import Distribution, InstalledDeb, PipRecord, Unfound
+from repro.models.installed import Changed, Distribution, InstalledDeb, PipRecord, Unfound
 from repro.models.lock import Deb, Lock, Provenance, Upgrade
 from repro.models.outcome import RecordResult, SnapshotResult
 from repro.models.project import PLATFORM, SUITES, VENDOR, AptRequest, CondaRequest, Project
@@ -37,6 +40,7 @@ from repro.workflows.snapshot import moment_of, old_lock, snapshot_turn
 from repro.workflows.sources import Installed, Source, opened
 from repro.workflows.state import staging
 from repro.workflows.tools import Tools
+from repro.workflows.unfound import refusal, unfound_deb
 from repro.workflows.wheels import Vendoring
 
 _METADATA = re.compile(r"(.*-packages/[^/]+\.(?:dist|egg)-info)(?:/|$)")
@@ -77,14 +81,23 @@ def snapshot_installed(project: Project, tools: Tools, options: RecordOptions) -
             hint="take platforms away, or resolve for all of them: repro snapshot",
         )
     with snapshot_turn(project, tools), opened(options.source, tools) as installed:
-        return _Recording(project, tools, options, installed).run()
+        checkers = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+        try:
+            return _Recording(project, tools, options, installed, checkers).run()
+        finally:
+            checkers.shutdown(wait=True, cancel_futures=True)
 
 
 class _Recording:
     """One source on its way into locks."""
 
     def __init__(
-        self, project: Project, tools: Tools, options: RecordOptions, installed: Installed
+        self,
+        project: Project,
+        tools: Tools,
+        options: RecordOptions,
+        installed: Installed,
+        checkers: Executor,
     ) -> None:
         self.project = project
         self.tools = tools
@@ -94,6 +107,8 @@ class _Recording:
         self.notes: list[str] = []
         self.unfound: list[Unfound] = []
         self.record = PipRecord(artifacts=())
+        self.checkers = checkers
+        self.changed: dict[str, Future[tuple[Changed, ...]]] = {}
         self.debs = self._debs()
         self.running = self._running()
 
@@ -106,13 +121,14 @@ class _Recording:
         environment = replace(planned.environment, as_of=as_of)
         project = replace(self.project, environment=environment)
         self.notes += old.notes
+        self._check_files()
         there = resolution.Installed(requests=self._requests, conda=self._conda, pip=self._pip)
         found = resolution.resolve_environment(
             project, self.tools, old.lock, Upgrade(), installed=there
         )
         self._compare(found.debs.debs)
         if self.unfound:
-            raise _refusal(self.options.source, self.unfound)
+            raise refusal(self.options.source, self.unfound)
         if self.record.vendored:
             planned = self._with_vendored(planned)
         came = Provenance(source="installed", facts=(("from", self.options.source.kind),))
@@ -120,6 +136,11 @@ class _Recording:
         if old.lock is not None and old.lock.key == lock.key and old.lock.seal.provenance:
             lock = replace(lock, seal=replace(lock.seal, provenance=old.lock.seal.provenance))
         return self._written(planned, lock, old.lock)
+
+    def _check_files(self) -> None:
+        """Begin to compare the files with their records: apt's index is read meanwhile."""
+        for one in self._distributions():
+            self.changed[one.name] = self.checkers.submit(changes, self.installed.tree, one)
 
     def _pip_options(self) -> PinOptions:
         return PinOptions(
@@ -263,13 +284,13 @@ class _Recording:
         native = {one.name: one.version for one in debs if one.architecture in ("all", "amd64")}
         for one in debs:
             if one.name not in native:
-                self.unfound.append(_unfound(one, f"is of the architecture {one.architecture}"))
+                self.unfound.append(unfound_deb(one, f"is of the architecture {one.architecture}"))
         lost = index.keep(native)
         known = index.names()
         absent = {name for name in lost if name not in known}
         asked = {request.name for request in environment.apt}
         self.unfound += [
-            _unfound(one, "is in none of the configured archives")
+            unfound_deb(one, "is in none of the configured archives")
             for one in debs
             if one.name in absent & asked
         ]
@@ -287,7 +308,7 @@ class _Recording:
                 moved.append(f"{deb.name} ({one.version} to {deb.version})")
                 continue
             self.unfound.append(
-                _unfound(one, f"no archive has this version any more, but {deb.version}")
+                unfound_deb(one, f"no archive has this version any more, but {deb.version}")
             )
         if moved:
             self.notes.append(f"not as installed, as --upgrade allows: {', '.join(moved)}")
@@ -310,6 +331,7 @@ class _Recording:
             self._pip_options(),
             interpreter=request.interpreter,
             progress=self.tools.progress,
+            changed=lambda one: self.changed[one.name].result(),
         )
         provided = {one.name: one.by for one in request.provided}
         self.unfound += [
@@ -366,10 +388,6 @@ class _Recording:
         )
 
 
-def _unfound(one: InstalledDeb, reason: str) -> Unfound:
-    return Unfound(ecosystem="apt", name=one.name, version=one.version, reason=reason)
-
-
 def _require_fresh(project: Project) -> None:
     """Check that what was written is read as it was meant. Raises LockError."""
     state = lock_state(load_project(project.root).project)
@@ -379,20 +397,3 @@ def _require_fresh(project: Project) -> None:
             f"the inputs that were written are read otherwise: {said}",
             hint="look at them, then run: repro snapshot",
         )
-
-
-def _refusal(source: Source, unfound: list[Unfound]) -> LockError:
-    """The error that names every package which cannot be locked as it is, and why."""
-    lines = [f"{one.ecosystem} {one.name} {one.version}: {one.reason}" for one in unfound]
-    hints = []
-    if any(one.vendorable for one in unfound):
-        hints.append("keep those of pip's as wheels made of what is there: --vendor-missing")
-    if any("any more" in one.reason for one in unfound):
-        hints.append(
-            "let those move to what the archive has: --upgrade NAME...; or lock the archive of a "
-            "day on which it had them: --as-of DATE; or bring the source up to date"
-        )
-    hints.append("leave one out: --without NAME")
-    return LockError(
-        f"{source} cannot be locked as it is:\n  " + "\n  ".join(lines), hint="; ".join(hints)
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +14,7 @@ from repro.ecosystems.pip import layout
 from repro.ecosystems.pip.find import Finder
 from repro.ecosystems.pip.installed import DEBIANS
 from repro.ecosystems.pip.rebuild import rebuild, wheel_name
-from repro.ecosystems.pip.recorded import changes, needed_by, scripts_of
+from repro.ecosystems.pip.recorded import needed_by, scripts_of
 from repro.ecosystems.pip.wheel import Wheel
 from repro.ecosystems.pip.wheels import plan
 from repro.ecosystems.tree import FileTree
@@ -94,8 +94,11 @@ def pin(
     *,
     interpreter: Interpreter,
     progress: Progress,
+    changed: Callable[[Distribution], tuple[Changed, ...]],
 ) -> PipRecord:
     """Return what the environment's distributions are in the indexes, and what they are not.
+
+    `changed` gives the files of one that are not what it recorded, see `recorded.changes`.
 
     Raises NetworkError when an index cannot be read, LocalError.
     """
@@ -113,13 +116,13 @@ def pin(
     ):
 
         def look(one: Distribution) -> tuple[tuple[Changed, ...], PipArtifact | str]:
-            found = changes(tree, one), finder.find(one, scripts_of(tree, one))
+            found = changed(one), finder.find(one, scripts_of(tree, one))
             task.advance()
             return found
 
         answers = list(pool.map(look, installed))
-    for one, (changed, found) in zip(installed, answers, strict=True):
-        _settle(work, one, changed, found, installed)
+    for one, (files, found) in zip(installed, answers, strict=True):
+        _settle(work, one, files, found, installed)
     work.notes += _notes(environment, options)
     return PipRecord(
         artifacts=tuple(sorted(work.artifacts, key=lambda item: item.name)),

@@ -20,6 +20,8 @@ _STRONG = ("sha256", "sha384", "sha512")
 
 def place_of(one: Distribution, row: Recorded) -> str:
     """Return the path in the tree of a recorded file."""
+    if "./" not in row.path and not row.path.startswith("/"):  # nearly all, and there are many
+        return f"{one.site}/{row.path}"
     return posixpath.normpath(posixpath.join(one.site, row.path))
 
 

@@ -101,8 +101,10 @@ def is_bytecode(path: str) -> bool:
 
 def is_installers(path: str) -> bool:
     """Whether an installer writes this file, and no wheel has it for the installed tree."""
-    folder, _, name = posixpath.normpath(path).rpartition("/")
-    return folder.endswith(".dist-info") and "/" not in folder and name in _INSTALLERS
+    if path.rpartition("/")[2] not in _INSTALLERS:
+        return False
+    folder = posixpath.normpath(path).rpartition("/")[0]
+    return folder.endswith(".dist-info") and "/" not in folder
 
 
 def content(rows: Iterable[Recorded]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import build, conda, conda_install, machine, run, snapshot, startup
+from benchmarks import build, conda, conda_install, machine, run, snapshot, startup, vendor
 from benchmarks.figures import Figure, table
 from benchmarks.timing import say
 from benchmarks.workshop import Workshop
@@ -21,6 +21,7 @@ SUBJECTS: dict[str, Callable[[Workshop], list[Figure]]] = {
     "conda-install": conda_install.figures,
     "run": run.figures,
     "build": build.figures,
+    "vendor": vendor.figures,
 }
 
 HEAD = """\

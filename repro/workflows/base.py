@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -29,14 +28,24 @@ if TYPE_CHECKING:
 _GLIBC = re.compile(r"(2\.[0-9]{1,3})(?:[^0-9].*)?", re.DOTALL)
 _SUITE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LIMITS = Limits(timeout=120.0, memory=1 << 30, best_effort=True)
+# Nothing that python3-minimal lacks, json among it.
 _ASK = """
-import json, os, platform, sys
+import os, sys
 try:
     library = os.confstr("CS_GNU_LIBC_VERSION") or ""
 except (OSError, ValueError):
     library = ""
-print(json.dumps([platform.python_implementation(), "%d.%d.%d" % sys.version_info[:3], library]))
+lacking = "-"
+try:
+    import compileall, json, zipfile
+except ImportError as error:
+    lacking = error.name or "?"
+print(sys.implementation.name, "%d.%d.%d" % sys.version_info[:3], lacking, library)
 """
+_ANSWER = re.compile(
+    r"(?P<kind>[a-z]{1,20}) (?P<version>3\.[0-9]{1,2}\.[0-9]{1,3}) "
+    r"(?P<lacking>\S+) ?(?P<library>.*)"
+)
 
 
 def pin_base(
@@ -128,16 +137,26 @@ def require_python(base: BaseImage, full: str, environment: Environment) -> None
         )
 
 
-def python_of(base: BaseImage, tools: Tools) -> str:
+def python_of(base: BaseImage, tools: Tools, *, whole: bool = False) -> str:
     """Return the version of the image's Python (`3.12.4`), "" for none.
 
-    Raises EngineError, UsageError for an interpreter that is no CPython or does not run.
+    `whole`: it must have what packages of Python need. Raises EngineError, UsageError for an
+    interpreter that is no CPython, does not run or is not whole.
     """
-    return _asked(base, tools)[0] if base.interpreter else ""
+    if not base.interpreter:
+        return ""
+    answer = _asked(base, tools)
+    if whole and answer["lacking"] != "-":
+        raise UsageError(
+            f"{base.reference}: its {base.interpreter} lacks the module {answer['lacking']}, and "
+            "Python packages are asked for",
+            hint="take an image with a whole Python: Debian's python3-minimal is none",
+        )
+    return answer["version"]
 
 
-def _asked(base: BaseImage, tools: Tools) -> tuple[str, str]:
-    """Ask the image's Python for its version and that of its C library (`glibc 2.36`, or "")."""
+def _asked(base: BaseImage, tools: Tools) -> re.Match[str]:
+    """Ask the image's Python what it is, in the build engine. Raises UsageError, EngineError."""
     image = image_of(base, tools)
     engine = tools.build_engine()
     engine.load(image)
@@ -154,21 +173,18 @@ def _asked(base: BaseImage, tools: Tools) -> tuple[str, str]:
         )
         execution = engine.run(job)
         log = job.log.read_text(encoding="utf-8", errors="replace")
-    try:
-        kind, version, library = map(str, json.loads(log.strip().splitlines()[-1]))
-    except (ValueError, IndexError, TypeError):
-        kind, version, library = "", "", ""
-    if not execution.succeeded or not re.fullmatch(r"[23]\.[0-9]{1,2}\.[0-9]{1,3}", version):
+    answer = _ANSWER.fullmatch(log.rstrip("\n").rpartition("\n")[2])
+    if not execution.succeeded or answer is None:
         raise UsageError(
             f"{base.reference}: its {base.interpreter} does not run: {said(log[-300:])}",
             hint="choose an image whose python3 works",
         )
-    if kind != "CPython":
+    if answer["kind"] != "cpython":
         raise UsageError(
-            f"{base.reference}: its {base.interpreter} is {said(kind)}, no CPython",
+            f"{base.reference}: its {base.interpreter} is {answer['kind']}, no CPython",
             hint="choose an image with CPython",
         )
-    return version, library
+    return answer
 
 
 def _found(
@@ -259,7 +275,7 @@ def _looked_into(base: BaseImage, tools: Tools, layers: Sequence[Layer]) -> Base
         )
     libc = status.versions(record).get("libc6", "") if record else ""
     if not libc and found.interpreter:  # of another distribution
-        libc = _asked(found, tools)[1].removeprefix("glibc ")
+        libc = _asked(found, tools)["library"].removeprefix("glibc ")
     glibc = _GLIBC.fullmatch(libc)
     return replace(found, glibc=glibc[1] if glibc else "")
 

@@ -85,7 +85,8 @@ def _image_base(asked: BaseRequest) -> Iterator[Base]:
     names = (environment.image, before.reference if before else environment.image)
     moves = any(asked.upgrade.covers(name) for name in names)
     pinned = pin_base(environment.image, PLATFORM, tools, keep=before, upgrade=moves)
-    full = python_of(pinned, tools)
+    whole = bool(environment.pip) and environment.conda is None
+    full = python_of(pinned, tools, whole=whole)
     with _on_top(asked, pinned) as debs:
         yield Base(
             glibc=pinned.glibc,

@@ -21,6 +21,7 @@ from repro.progress import Silent
 from repro.workflows.base import image_of, pin_base, python_of
 from repro.workflows.tools import Tools, engine, make_tools
 from tests.based import Based, based_on
+from tests.foreign import Foreign, foreign
 from tests.integration.test_registry import PLATFORM, Notes, contents, pin
 from tests.registry import (
     MadeImage,
@@ -32,6 +33,8 @@ from tests.registry import (
     tar_of,
 )
 from tests.support import Cli, write_tiny
+
+__all__ = ["foreign"]
 
 pytestmark = pytest.mark.network
 
@@ -272,6 +275,33 @@ def test_a_project_stands_on_an_image_with_python(on_python: Cli) -> None:
     answer = on_python("snapshot")
     assert answer.code == 2
     assert "has Python 3.11.2, and Python 3.12 is asked for" in answer.err
+
+
+def test_apt_comes_on_top_of_an_image(
+    foreign: Foreign, registry: Registry, cache: Path, tmp_path: Path
+) -> None:
+    """Through the commands; its Python is python3-minimal, so that pip's packages are refused."""
+    layers = [foreign.store.layer_path(layer).read_bytes() for layer in foreign.image.layers]
+    made = made_image(layers, env=["PATH=/usr/bin:/bin"], compress=bytes)
+    registry.push("debian", "1", replace(made, layer_type=made.layer_type.removesuffix("+gzip")))
+    project = Cli(cache=cache, folder=tmp_path / "project")
+    write_tiny(project.folder)
+    name = f"{registry.host}/debian:1"
+    config = project.folder / "repro.toml"
+    config.write_text(f'[environment]\nimage = "{name}"\napt = ["libgomp1"]\npip = ["r.in"]\n')
+    (project.folder / "r.in").write_text("six\n")
+    answer = project("snapshot")
+    assert answer.code == 2, answer
+    assert "/usr/bin/python3.11 lacks the module " in answer.err
+    config.write_text(config.read_text().replace('["r.in"]', "[]"))
+    for words in (["snapshot"], ["build"]):
+        answer = project(*words)
+        assert answer.code == 0, (words, answer)
+    record = (project.folder / "lockfiles/linux-amd64/image.toml").read_text()
+    assert [item["name"] for item in tomllib.loads(record)["layers"]][:3] == [
+        "base 1", "base 2", "apt",
+    ]  # fmt: skip
+    assert "Package: libgomp1" in (project.folder / "lockfiles/linux-amd64/apt.lock").read_text()
 
 
 def test_an_image_without_python_takes_no_packages_of_it(based: Based) -> None:

@@ -9,7 +9,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import build, conda, conda_install, machine, run, snapshot, startup, vendor
+from benchmarks import (
+    build,
+    conda,
+    conda_install,
+    installed,
+    machine,
+    run,
+    snapshot,
+    startup,
+    vendor,
+)
 from benchmarks.figures import Figure, table
 from benchmarks.timing import say
 from benchmarks.workshop import Workshop
@@ -17,6 +27,7 @@ from benchmarks.workshop import Workshop
 SUBJECTS: dict[str, Callable[[Workshop], list[Figure]]] = {
     "startup": startup.figures,
     "snapshot": snapshot.figures,
+    "installed": installed.figures,
     "conda": conda.figures,
     "conda-install": conda_install.figures,
     "run": run.figures,

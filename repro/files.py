@@ -127,8 +127,8 @@ def write_together(
     """Write several files below one folder in one step: all are old or all are new.
 
     Their names are relative paths; what else lies there stays. Where the folder cannot be
-    exchanged (a mount point, a folder of an image's lower layer; or a mount or a linked folder
-    below it) the files are replaced one after the other, in the order of `contents`. `staging`
+    exchanged (a mount point, a folder of an image's lower layer; or a mount, a linked folder or
+    `staging` below it) the files are replaced one after the other, in the order of `contents`. `staging`
     as in `replacing`. Raises LocalError.
     """
     folder = folder.resolve()
@@ -137,6 +137,8 @@ def write_together(
         fresh = temporary / "new"
         fresh.mkdir()
         try:
+            if temporary.resolve().is_relative_to(folder):
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(folder))
             if folder.is_dir():
                 _keep_others(folder, fresh, {folder / name for name in contents})
             for name, data in contents.items():

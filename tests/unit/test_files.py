@@ -253,6 +253,15 @@ def test_several_folders_are_all_old_or_all_new(
     assert (folder / "amd64/seal").read_bytes() == (folder / "arm64/seal").read_bytes() == b"old"
 
 
+def test_files_together_around_their_own_staging(tmp_path: Path) -> None:
+    """Such a folder is not exchanged: what is being written would be copied into itself."""
+    (tmp_path / "there").write_bytes(b"kept")
+    staging = tmp_path / ".repro/tmp"
+    files.write_together(tmp_path, {"a": b"1", "b/c": b"2"}, staging=staging)
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"there", "a", "b/c"}
+
+
 def test_a_linked_folder_below_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     folder = tmp_path / "locks"

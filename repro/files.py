@@ -128,8 +128,8 @@ def write_together(
 
     Their names are relative paths; what else lies there stays. Where the folder cannot be
     exchanged (a mount point, a folder of an image's lower layer; or a mount, a linked folder or
-    `staging` below it) the files are replaced one after the other, in the order of `contents`. `staging`
-    as in `replacing`. Raises LocalError.
+    `staging` below it) the files are replaced one after the other, in the order of `contents`.
+    `staging` as in `replacing`. Raises LocalError.
     """
     folder = folder.resolve()
     make_folder(folder.parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol
@@ -35,6 +35,19 @@ class _TaskContext(Protocol):
         trace: TracebackType | None,
         /,
     ) -> bool | None: ...
+
+
+def counted(pieces: Iterable[bytes], task: Task) -> Iterator[bytes]:
+    """Count the pieces as progress, and take it back when they turn out to be void."""
+    passed = 0
+    try:
+        for piece in pieces:
+            passed += len(piece)
+            task.advance(len(piece))
+            yield piece
+    except BaseException:
+        task.advance(-passed)
+        raise
 
 
 class _SilentTask:

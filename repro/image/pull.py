@@ -23,7 +23,7 @@ from repro.image.manifests import (
     require_platform,
 )
 from repro.image.registry import Repository
-from repro.progress import Task
+from repro.progress import Task, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +99,7 @@ def write_layer_of(
         file.seek(0)  # a body that breaks off and cannot go on begins again
         file.truncate()
         digest = hashlib.sha256()
-        for piece in _unpacked(_counted(body, task), blob, label):
+        for piece in _unpacked(counted(body, task), blob, label):
             digest.update(piece)
             file.write(piece)
         if f"sha256:{digest.hexdigest()}" != layer:
@@ -145,16 +145,3 @@ def _verified(pieces: Body | Iterator[bytes], blob: Descriptor, label: str) -> I
             f"{label}: {blob.digest} has {size:,} bytes, its manifest says {blob.size:,}",
             hint="the registry does not serve an image there",
         )
-
-
-def _counted(pieces: Body, task: Task) -> Iterator[bytes]:
-    """Count the pieces as progress, and take it back when they turn out to be void."""
-    counted = 0
-    try:
-        for piece in pieces:
-            counted += len(piece)
-            task.advance(len(piece))
-            yield piece
-    except BaseException:
-        task.advance(-counted)
-        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from repro.addresses import redact
 from repro.download import Http
 from repro.errors import LockError, NetworkError
 from repro.files import local_errors, require_room
-from repro.progress import Progress, Task
+from repro.progress import Progress, Task, counted
 from repro.store.artifacts import Store
 
 WORKERS = 8
@@ -143,14 +143,14 @@ class Fetcher:
         with local_errors(path), path.open("rb") as file:
             pieces = iter(lambda: file.read(1 << 20), b"")
             label = f"{item.label} from {path}"
-            self.store.put(_counted(pieces, task), item.sha256, label=label, size=item.size)
+            self.store.put(counted(pieces, task), item.sha256, label=label, size=item.size)
 
     def _from_address(self, item: Wanted, address: str, task: Task) -> None:
         label = f"{item.label} from {redact(address)}"
         self.http.read(
             address,
             lambda body: self.store.put(
-                _counted(body, task), item.sha256, label=label, size=item.size
+                counted(body, task), item.sha256, label=label, size=item.size
             ),
             size=item.size,
         )
@@ -159,19 +159,6 @@ class Fetcher:
 def places(vendor: Path, item: Wanted) -> tuple[Path, Path]:
     """Return where a vendored folder may have an artifact: by content, then by name."""
     return vendor / "sha256" / item.sha256[:2] / item.sha256, vendor / item.filename
-
-
-def _counted(pieces: Iterable[bytes], task: Task) -> Iterator[bytes]:
-    """Count the pieces as progress, and take it back when they turn out to be void."""
-    counted = 0
-    try:
-        for piece in pieces:
-            counted += len(piece)
-            task.advance(len(piece))
-            yield piece
-    except BaseException:
-        task.advance(-counted)
-        raise
 
 
 def _combined(

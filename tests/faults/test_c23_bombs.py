@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.sources import RECIPE, Pin, Pinned
-from tests.support import Answer, assert_refused
-from tests.watch import watching
+from tests.faults.memory import MEGABYTE, measured_build
+from tests.faults.sources import RECIPE, Pin
+from tests.support import assert_refused
 from tests.wheelhouse import Member, raw_zip, record_line, zeros
 
 pytestmark = pytest.mark.network
-
-MEGABYTE = 1 << 20
-# the command, that writes its own high-water mark of memory where it ends
-MEASURED = """
-import os, sys
-from pathlib import Path
-from repro.cli import main
-end = os._exit
-def measured(code):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    [peak] = [line for line in lines if line.startswith("VmHWM:")]
-    Path(sys.argv[1]).write_text(peak.split()[1])
-    end(code)
-os._exit = measured
-main.main(["build"])
-"""
 
 
 def ratio() -> bytes:
@@ -81,22 +63,7 @@ def test_c23_refused_by_its_shape(
     pin: Pin, tmp_path: Path, bomb: Callable[[], bytes], says: str
 ) -> None:
     pinned = pin(bomb())
-    answer, peak = build(pinned, tmp_path / "peak")
+    answer, peak = measured_build(pinned.cli, tmp_path / "peak")
     assert_refused(answer, 3, f"pip demo 1.0: {RECIPE.filename}: ", says)
     assert peak < 200 * MEGABYTE, peak
     assert pinned.layers() == []
-
-
-def build(pinned: Pinned, peak: Path) -> tuple[Answer, int]:
-    """What `repro build` says, and its largest resident memory in bytes."""
-    with watching(pinned.cli) as watch:
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURED, str(peak)],
-            cwd=pinned.cli.folder,
-            env=watch.env,
-            capture_output=True,
-            check=False,
-        )
-        answer = Answer(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
-        watch.said(answer.out + answer.err)
-    return answer, int(peak.read_text()) << 10

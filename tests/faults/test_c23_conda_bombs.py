@@ -5,8 +5,6 @@ The guards run in the process that installs: the larger of the two counts.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,28 +13,11 @@ import pytest
 import zstandard
 
 from tests.conda_archives import Package, part, zipped
-from tests.faults.conda_sources import PinConda, PinnedConda
-from tests.support import Answer, assert_refused
-from tests.watch import watching
+from tests.faults.conda_sources import PinConda
+from tests.faults.memory import MEGABYTE, measured_build
+from tests.support import assert_refused
 
 pytestmark = pytest.mark.network
-
-MEGABYTE = 1 << 20
-# the command, that writes the largest memory of its own and of its children where it ends
-MEASURED = """
-import os, resource, sys
-from pathlib import Path
-from repro.cli import main
-end = os._exit
-def measured(code):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    [own] = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    Path(sys.argv[1]).write_text(f"{own} {children}")
-    end(code)
-os._exit = measured
-main.main(["build"])
-"""
 
 
 def header(name: str, size: int) -> bytes:
@@ -91,22 +72,7 @@ def test_c23_refused_as_it_unpacks(
     pin_conda: PinConda, tmp_path: Path, bomb: Callable[[], bytes], says: str
 ) -> None:
     pinned = pin_conda(Package(), bomb())
-    answer, peak = build(pinned, tmp_path / "peak")
+    answer, peak = measured_build(pinned.cli, tmp_path / "peak")
     assert_refused(answer, 3, "conda demo 1.0: demo-1.0-0.conda: ", says)
     assert peak < 200 * MEGABYTE, peak
     assert not pinned.layer_made()
-
-
-def build(pinned: PinnedConda, peak: Path) -> tuple[Answer, int]:
-    """What `repro build` says, and its largest resident memory in bytes."""
-    with watching(pinned.cli) as watch:
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURED, str(peak)],
-            cwd=pinned.cli.folder,
-            env=watch.env,
-            capture_output=True,
-            check=False,
-        )
-        answer = Answer(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
-        watch.said(answer.out + answer.err)
-    return answer, max(map(int, peak.read_text().split())) << 10

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from repro.engines.docker.api import NO_SPACE, Daemon, refusal
 from repro.errors import EngineError
 from repro.image.archive import archive_chunks
 from repro.models.image import Image
-from repro.progress import Progress, Task
+from repro.progress import Progress, counted
 from repro.store.artifacts import Store
 
 if TYPE_CHECKING:
@@ -94,19 +93,13 @@ def _send(
     ):
         client = daemon.patient()
         try:
-            chunks = _counted(archive_chunks(image, store, omit=omit), task)
+            chunks = counted(archive_chunks(image, store, omit=omit), task)
             replies = client.load_image(chunks, quiet=True)  # type: ignore[no-untyped-call]
             for line in replies:
                 if isinstance(line, dict) and line.get("error"):
                     raise refusal(f"loading {image.tag}", str(line["error"]))
         finally:
             client.close()
-
-
-def _counted(chunks: Iterator[bytes], task: Task) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        task.advance(len(chunk))
 
 
 def inspect(client: APIClient, name: str) -> dict[str, Any] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from repro.ecosystems.conda.overlap import owners, require_disjoint
+from repro.ecosystems.conda.overlap import distributions, owners, require_disjoint
 from repro.errors import LockError
 from repro.image.layer import Entry, write_layer
 from repro.models.lock import CondaPackage, PipArtifact
@@ -19,6 +20,11 @@ def pip(name: str, version: str = "2.0") -> PipArtifact:
     return PipArtifact(name=name, version=version, filename="x.whl", size=1, sha256="0" * 64)
 
 
+def needing(package: Package, *depends: str) -> CondaPackage:
+    """What a lock says of a package that needs these."""
+    return replace(package.locked(), depends=depends)
+
+
 def stored(store: Store, package: Package) -> CondaPackage:
     locked = package.locked()
     store.put([package.archive()], locked.sha256, label=package.name)
@@ -27,9 +33,20 @@ def stored(store: Store, package: Package) -> CondaPackage:
 
 def test_both_versions_are_named() -> None:
     with pytest.raises(LockError) as caught:
-        require_disjoint([Package().locked()], [pip("other"), pip("demo")])
+        require_disjoint([needing(Package(), "python >=3.9")], [pip("other"), pip("demo")])
     assert "demo: conda demo 1.0 and pip 2.0" in caught.value.message
-    require_disjoint([Package().locked()], [pip("other")])
+    require_disjoint([needing(Package(), "python >=3.9")], [pip("other")])
+
+
+def test_what_needs_no_python_holds_none_of_its_distributions() -> None:
+    """conda's `graphviz` is a program and its `tzdata` a database: pip's are something else."""
+    graphviz = needing(Package(name="graphviz"), "libzlib >=1.3", "python-less")
+    assert distributions(graphviz) == ()
+    require_disjoint([graphviz, Package(name="tzdata").locked()], [pip("graphviz"), pip("tzdata")])
+    [held] = distributions(
+        needing(Package(name="python-graphviz"), "graphviz", "python_abi 3.11.*")
+    )
+    assert held.name == "graphviz"
 
 
 def test_names_that_differ_are_known_by_the_archive(tmp_path: Path) -> None:
@@ -47,7 +64,7 @@ def test_names_that_differ_are_known_by_the_archive(tmp_path: Path) -> None:
 
 def test_known_names_count_where_there_is_no_archive() -> None:
     with pytest.raises(LockError, match=r"tzdata: conda python-tzdata 1\.0 and pip 2\.0"):
-        require_disjoint([Package(name="python-tzdata").locked()], [pip("tzdata")])
+        require_disjoint([needing(Package(name="python-tzdata"), "python")], [pip("tzdata")])
 
 
 def test_owners_are_read_from_the_layer(tmp_path: Path) -> None:

@@ -45,6 +45,22 @@ def test_extras_need_more_than_what_is_there() -> None:
     assert asked.lines == ("numpy[typing]>=2",)
 
 
+def test_what_is_asked_of_another_interpreter_does_not_count() -> None:
+    line = 'numpy<2 ; python_version < "3.9"'
+    asked, _ = among(request(line, "numpy")).environment.pip
+    assert asked.lines == (line,)
+    with pytest.raises(UsageError, match="conda numpy"):
+        among(request('numpy<2 ; python_version > "3.9"'))
+
+
+def test_any_version_meets_a_requirement_without_one() -> None:
+    odd = Provided(name="odd", version="1.1.1w_x", by="conda odd 1.1.1w_x")
+    asked = among(request("odd", there=(odd,))).environment.pip[0]
+    assert asked.lines == ()
+    with pytest.raises(UsageError, match=r"conda odd .* is already there"):
+        among(request("odd>=1", there=(odd,)))
+
+
 @pytest.mark.parametrize("line", ["numpy<2", "numpy==2.0.0", "NumPy @ file:///numpy.whl"])
 def test_a_requirement_that_it_does_not_meet_names_both_versions(line: str) -> None:
     with pytest.raises(UsageError) as caught:

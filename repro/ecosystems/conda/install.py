@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from repro import errors
-from repro.ecosystems.conda.layout import PREFIX, archive_name, channel_name
+from repro.ecosystems.conda.layout import PREFIX, archive_name
 from repro.errors import EngineError, ReproError
 from repro.files import local_errors, make_folder, write_atomic
 from repro.image.layer import Entry
@@ -68,7 +68,6 @@ def _archive(package: CondaPackage, store: Store) -> dict[str, Any]:
         "subdir": package.subdir,
         "filename": archive_name(package),
         "sha256": package.sha256,
-        "channel": channel_name(package.channel),
         "path": str(path),
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from repro.ecosystems.base import LayerRecipe
-from repro.ecosystems.conda.layout import PREFIX, archive_name, channel_name
+from repro.ecosystems.conda.layout import PREFIX, archive_name
 from repro.models.image import RECIPE
 from repro.models.lock import CondaPackage
 from repro.progress import Progress
@@ -48,16 +48,13 @@ def recipe(
 def key(packages: Iterable[CondaPackage], allow_overlap: Sequence[str] = ()) -> str:
     """Return the layer's key: sha256 hex over recipe version, prefix and contents.
 
-    A channel's address is no part of it, its name is: that stands in conda's own records.
+    A channel is no part of it: content decides, from whatever mirror.
     """
     parts = {
         "layer": "conda",
         "recipe": RECIPE,
         "prefix": PREFIX,
         "allow_overlap": sorted(allow_overlap),
-        "packages": sorted(
-            [package.sha256, archive_name(package), channel_name(package.channel)]
-            for package in packages
-        ),
+        "packages": sorted([package.sha256, archive_name(package)] for package in packages),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,8 +1,9 @@
 """Packages that conda and pip both lock: one prefix holds one of them only.
 
 A conda package of Python says which distributions it holds: each has a folder
-`NAME-VERSION.dist-info` (PEP 376) or `.egg-info`. Where the archive is not there yet, its own
-name, and the few that are known to differ, stand for that.
+`NAME-VERSION.dist-info` (PEP 376) or `.egg-info`. Where the archive is not there yet, the name of
+a package that needs Python, and the few that are known to differ, stand for that: conda's
+`graphviz` is a program, its `tzdata` a database, and the index has packages of Python so called.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ _DISTRIBUTION = re.compile(
 )
 _OTHERWISE = {
     "python-tzdata": "tzdata",
+    "python-graphviz": "graphviz",
+    "python-fastjsonschema": "fastjsonschema",
+    "brotli-python": "brotli",
+    "numpy-base": "numpy",
+    "pyarrow-core": "pyarrow",
     "pytorch": "torch",
     "pytorch-cpu": "torch",
     "pytorch-gpu": "torch",
@@ -44,6 +50,8 @@ _OTHERWISE = {
     "py-xgboost": "xgboost",
 }
 """Distributions that conda knows by another name."""
+
+_PYTHON = frozenset({"python", "python_abi"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +96,8 @@ def distributions(package: CondaPackage, store: Store | None = None) -> tuple[He
             Held(name=name, version=version, package=package)
             for name, version in _inside(package, store)
         )
+    if _PYTHON.isdisjoint(spec.partition(" ")[0] for spec in package.depends):
+        return ()
     name = canonicalize_name(_OTHERWISE.get(package.name, package.name))
     return (Held(name=name, version=package.version, package=package),)
 

@@ -23,7 +23,7 @@ _RECORDED = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Archive:
-    """One archive of the job: where it lies, what the lock says of it, `channel` by its name."""
+    """One archive of the job: where it lies, what the lock says of it but for its channel."""
 
     name: str
     version: str
@@ -31,7 +31,6 @@ class Archive:
     subdir: str
     filename: str
     sha256: str
-    channel: str
     path: str
 
     @property
@@ -203,7 +202,9 @@ def _clash(one: Archive, other: Archive, path: str) -> LockError:
 
 
 def record(package: Unpacked, written: Mapping[str, Any], digests: Mapping[str, str | None]) -> str:
-    """Return a package's record below conda-meta, with nothing of the host that installed it.
+    """Return a package's record below conda-meta, with nothing of any host.
+
+    No channel: one package of two mirrors is one layer.
 
     `written` is rattler's own; `digests` are the sha256 (hex) of the paths that are kept as this
     package's, None for a link.
@@ -225,7 +226,6 @@ def record(package: Unpacked, written: Mapping[str, Any], digests: Mapping[str, 
     index = package.contents.metadata.index
     whole = {key: index[key] for key in _RECORDED if index.get(key) is not None}
     whole |= {
-        "channel": archive.channel,
         "files": [item["_path"] for item in paths],
         "fn": archive.filename,
         "md5": package.md5,

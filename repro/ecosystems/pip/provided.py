@@ -6,7 +6,7 @@ version, and none of them is locked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from packaging.requirements import Requirement
@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from repro.ecosystems.pip.request import Package, PipRequest, Provided
+from repro.ecosystems.pip.tags import markers
 from repro.errors import UsageError
 from repro.models.project import RequirementSet
 
@@ -27,10 +28,13 @@ def among(request: PipRequest) -> PipRequest:
     if not provided:
         return request
     held = {one.name: one for one in provided}
-    asked = tuple(_unmet(one, held) for one in request.environment.pip)
+    environs = markers(request.target)
+    asked = tuple(_unmet(one, held, environs) for one in request.environment.pip)
     there = RequirementSet(
         path="the conda packages",
-        lines=tuple(sorted(f"{one.name}=={one.version}" for one in provided if _is_pep440(one))),
+        lines=tuple(
+            sorted(f"{one.name}=={one.version}" for one in held.values() if _is_pep440(one))
+        ),
         constraint=True,
     )
     environment = replace(request.environment, pip=(*asked, there) if there.lines else asked)
@@ -44,23 +48,32 @@ def without(packages: Iterable[Package], provided: Iterable[Provided]) -> tuple[
     return tuple(package for package in packages if package.name not in held)
 
 
-def _unmet(one: RequirementSet, held: dict[str, Provided]) -> RequirementSet:
+def _unmet(
+    one: RequirementSet, held: Mapping[str, Provided], environs: Mapping[str, str]
+) -> RequirementSet:
     if one.constraint:
         return one
-    return replace(one, lines=tuple(line for line in one.lines if not _is_met(line, one, held)))
+    lines = (line for line in one.lines if not _is_met(line, one, held, environs))
+    return replace(one, lines=tuple(lines))
 
 
-def _is_met(line: str, one: RequirementSet, held: dict[str, Provided]) -> bool:
-    """Whether what is there meets a requirement; extras need more, and stay."""
+def _is_met(
+    line: str, one: RequirementSet, held: Mapping[str, Provided], environs: Mapping[str, str]
+) -> bool:
+    """Whether what is there meets a requirement; extras need more, and stay.
+
+    So does what is asked of another interpreter: the resolver leaves it out.
+    """
     requirement = Requirement(line.partition(" --hash=")[0])
     there = held.get(canonicalize_name(requirement.name))
-    if there is None:
+    if there is None or (requirement.marker and not requirement.marker.evaluate(dict(environs))):
         return False
-    if requirement.url or not requirement.specifier.contains(there.version, prereleases=True):
+    wanted = requirement.specifier
+    if requirement.url or (wanted and not wanted.contains(there.version, prereleases=True)):
         raise UsageError(
             f"{one.path}: {requirement} is asked of pip, and {there.by} is already there",
-            hint=f"leave {there.name} to one of them: drop it from environment.yml's "
-            f"dependencies, or from {one.path}; what needs it takes the other's",
+            hint=f"leave {there.name} to one of them: drop it from conda's dependencies, or from "
+            "pip's requirements; what needs it takes the other's",
         )
     return not requirement.extras
 

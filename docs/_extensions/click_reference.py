@@ -6,6 +6,7 @@ argument without a name of its own in the usage line (`snapshot --upgrade [NAME.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from inspect import cleandoc
@@ -14,6 +15,9 @@ import click
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+_VERBATIM = re.compile(r"\x08\n((?:.+\n?)+)")
+"""What click is told not to wrap: from a backspace to the next empty line."""
 
 SHARED = "They may stand before or after the command's name.\n"
 ABOUT = "`repro --version` shows the version and exits.\n"
@@ -84,7 +88,7 @@ def body(context: click.Context, shared: set[str | None]) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context)).replace("[OPTIONS] ", "")
     yield f"```text\n{context.command_path} [OPTIONS] {usage.replace('[OPTIONS]', '')}".rstrip()
     yield "```\n"
-    yield cleandoc(command.help or "") + "\n"
+    yield _VERBATIM.sub(r"```text\n\1\n```", cleandoc(command.help or "")) + "\n"
     own = [option for option in options(command) if option.name not in shared]
     yield from listing(context.command_path, own)
     taken = [

@@ -13,7 +13,7 @@ from repro.cli.session import Session
 
 COMMANDS = {
     "init": "Set up a project: configure, lock, build, run once, accept.",
-    "snapshot": "Lock the project's pip and apt packages by content.",
+    "snapshot": "Lock the project's pip, conda and apt packages by content.",
     "status": "Say what is locked, built, accepted, and what to do next.",
     "build": "Build the pinned image from the lock, bit for bit.",
     "run": "Run the analysis, or any command, in the pinned image.",
@@ -89,6 +89,6 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Say whether an analysis gives the same numbers next year, on another machine.
 
-    Locks pip and apt packages by content, rebuilds the image bit for bit, reruns the analysis
-    with the network off, and judges its metrics against a baseline.
+    Locks pip, conda and apt packages by content, rebuilds the image bit for bit, reruns the
+    analysis with the network off, and judges its metrics against a baseline.
     """

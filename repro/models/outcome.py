@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from repro.models.baseline import Baseline
 from repro.models.execution import Run
 from repro.models.image import Image, ImageRecord
-from repro.models.lock import Lock, LockDiff, LockState
+from repro.models.lock import Lock, LockDiff, LockState, Seal
 from repro.models.measurement import Measurement
 from repro.models.verdict import Comparison, Verification
 
@@ -72,6 +72,8 @@ class Status:
     """What to do next: a command and why, one line."""
     platforms: tuple[tuple[str, LockState | None], ...] = ()
     """(platform, state of its lock; None: it has none) of all that are asked for."""
+    seal: Seal | None = None
+    """What the lock stands on; None: there is no lock that can be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

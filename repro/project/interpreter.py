@@ -13,8 +13,6 @@ DEFAULT_SUITE = "bookworm"
 _UNNAMED = tuple(suite for suite in SUITES if suite.family is DEBIAN)
 """What is chosen without being named: another distribution's mirror may have to be configured."""
 
-_OTHERS = "others come from conda: list python in an environment.yml"
-
 # pyenv and uv write "3.11", "3.11.4", "cpython-3.11", "cpython@3.11"; Binder "python-3.11".
 _VERSION = re.compile(
     r"(?:(?:c?python)[-@]?)?(?P<minor>[0-9]{1,2}\.[0-9]{1,3})(?P<patch>\.(?:[0-9]{1,3}|[xX*]))?",
@@ -97,12 +95,20 @@ def _available() -> str:
     return "; ".join(f"{suite.name} has {' and '.join(suite.pythons)}" for suite in SUITES)
 
 
+def _others(minor: str) -> str:
+    """Where a Python comes from that no suite has: an image, or conda."""
+    return (
+        f'others come from an image: image = "python:{minor}-slim" under [environment] in '
+        "repro.toml instead of suite; or from conda: list python in an environment.yml"
+    )
+
+
 def _suite(asked: Asked) -> Suite:
     found = next((suite for suite in SUITES if suite.name == asked.value), None)
     if found is None:
         raise UsageError(
             f"{asked.where}: the suite {shown(asked.value)} is not one that can be bootstrapped",
-            hint=f"{_available()}; {_OTHERS}",
+            hint=f"{_available()}; {_others('3.12')}",
         )
     return found
 
@@ -119,16 +125,17 @@ def _by_python(asked: Asked, chosen: Suite | None, suite: Asked | None) -> Inter
     if not having or (chosen is None and having[0] not in _UNNAMED):
         near = _nearest(minor)
         which = "suite of Debian" if having else "suite"
-        named = f'; Ubuntu has it: suite = "{having[0].name}"' if having else ""
+        named = f'Ubuntu has it: suite = "{having[0].name}"; ' if having else ""
         raise UsageError(
             f"{asked.where}: no {which} has Python {minor}",
-            hint=f'{_available()}; nearest: python = "{near[1]}" ({near[0]}){named}; {_OTHERS}',
+            hint=f'{named}nearest: python = "{near[1]}" ({near[0]}); {_others(minor)} '
+            f"({_available()})",
         )
     if chosen is not None and chosen not in having:
         where = suite.where if suite is not None else asked.where
         raise UsageError(
             f"{where}: {chosen.name} has no Python {minor}, which {asked.where} asks for",
-            hint=f"{_available()}; {_OTHERS}",
+            hint=f"{_available()}; {_others(minor)}",
         )
     name = (chosen or having[0]).name
     note = f"{asked.where} asks for Python {minor}.{patch}: {name} decides the patch release"
@@ -161,7 +168,8 @@ def _by_requirement(requires: Asked | None) -> Interpreter:
     if not pairs:
         raise UsageError(
             f"{requires.where}: no suite has a Python that fits {shown(requires.value)}",
-            hint=f'{_available()}; or choose one: python = "3.11" under [environment]; {_OTHERS}',
+            hint=f'{_available()}; or choose one: python = "3.11" under [environment]; '
+            + _others("3.12"),
         )
     _, suite, python = max(pairs)
     return Interpreter(suite=suite, python=python)

@@ -11,7 +11,7 @@ from repro.report.facts import facts, how_many, short
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from repro.models.lock import Lock
+    from repro.models.lock import Seal
     from repro.models.outcome import SnapshotResult
 
 
@@ -23,7 +23,7 @@ def render(result: SnapshotResult) -> RenderableType:
     rows = [
         ("lock", f"{result.folder} ({short(lock.key)}), {_what_happened(result)}"),
         ("packages", how_many(lock.counts)),
-        ("base", base(lock)),
+        ("base", base(lock.seal)),
         *(
             (f"lock {other.lock.seal.platform}", f"{other.folder} ({short(other.lock.key)})")
             for other in result.others
@@ -42,13 +42,13 @@ def render(result: SnapshotResult) -> RenderableType:
     return Group(*parts)
 
 
-def base(lock: Lock) -> str:
+def base(seal: Seal) -> str:
     """Say what the packages stand on, in a few words."""
-    image, python = lock.seal.base, lock.seal.python
-    what = f"{family_of(lock.seal.suite).origin} {lock.seal.suite}"
+    image, python = seal.base, seal.python
+    what = f"{family_of(seal.suite).origin} {seal.suite}"
     if image is not None:
         what = f"{image.reference} ({short(image.digest)})"
-    day = f", as of {lock.seal.as_of}" if lock.seal.as_of else ""
+    day = f", as of {seal.as_of}" if seal.as_of else ""
     return f"{what}, {f'Python {python}' if python else 'no Python'}{day}"
 
 

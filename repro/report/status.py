@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from repro.errors import LockError
 from repro.models.project import PLATFORM
 from repro.report.facts import facts, how_many, short
+from repro.report.snapshot import base
 from repro.report.text import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from repro.models.lock import LockState
+    from repro.models.lock import LockState, Seal
     from repro.models.outcome import Status
 
 
@@ -32,6 +33,7 @@ def render(status: Status) -> RenderableType:
             ("lock", _lock(status)),
             *((f"lock {name}", _state(state)) for name, state in _others(status)),
             *((("packages", packages),) if packages else ()),
+            *((("base", base(status.seal)),) if status.seal else ()),
             ("image", _image(status)),
             ("baseline", _baseline(status)),
             ("last run", _last_run(status)),
@@ -64,6 +66,17 @@ def _state_data(lock: LockState | None) -> dict[str, list[str]] | None:
     return {"stale": list(lock.stale), "edited": list(lock.edited)} if lock else None
 
 
+def _base_data(seal: Seal) -> dict[str, str | None]:
+    image = seal.base
+    return {
+        "suite": seal.suite or None,
+        "image": image.reference if image else None,
+        "digest": image.digest if image else None,
+        "python": seal.python or None,
+        "as_of": seal.as_of or None,
+    }
+
+
 def _image(status: Status) -> str:
     if status.image_id is None:
         return "never built"
@@ -94,6 +107,7 @@ def data(status: Status) -> dict[str, object]:
         "environment_key": status.environment_key,
         "lock": _state_data(status.lock),
         "platforms": {name: _state_data(state) for name, state in status.platforms},
+        "base": _base_data(status.seal) if status.seal else None,
         "packages": dict(status.packages),
         "image": {"id": status.image_id, "built": status.image_built} if status.image_id else None,
         "baseline": {

@@ -48,7 +48,7 @@ def init(
             f"note: this folder is part of the project {project.root} (see its {project.config})"
         )
     locked = built = ran = accepted = None
-    if ask("lock pip and apt packages (repro snapshot)?"):
+    if ask("lock the packages (repro snapshot)?"):
         locked = snapshot(project, tools, SnapshotOptions())
         if ask("build the image (repro build)?"):
             built = build(project, tools, BuildOptions())

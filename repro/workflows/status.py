@@ -39,6 +39,7 @@ def status(project: Project, store: Store) -> Status:
     return Status(
         project=project.name,
         environment_key=lock.key if lock else None,
+        seal=lock.seal if lock else None,
         lock=state,
         packages=lock.counts if lock else (),
         image_id=record.image_id if record else None,

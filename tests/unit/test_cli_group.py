@@ -167,6 +167,14 @@ def test_names_without_upgrade_are_refused_with_the_right_command(tmp_path: Path
     assert "repro snapshot --upgrade numpy" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_no_mark_that_is_meant_for_click(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([name, "--help"])
+    assert "\\b" not in capsys.readouterr().out
+
+
 def test_an_unknown_completion_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_REPRO_COMPLETE", "tcsh_source")
     with pytest.raises(UsageError, match="tcsh_source"):

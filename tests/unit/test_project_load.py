@@ -202,6 +202,8 @@ def test_suite_and_python(root: Path, files: dict[str, str], suite: str, python:
         ({".python-version": "3.7"}, "no suite has Python 3.7", '"3.9" (bullseye)'),
         ({".python-version": "3.12"}, "no suite of Debian has Python 3.12", '"3.13" (trixie)'),
         ({".python-version": "3.12"}, "no suite of Debian", 'Ubuntu has it: suite = "noble"'),
+        ({".python-version": "3.12"}, "no suite of Debian", 'image = "python:3.12-slim"'),
+        ({".python-version": "3.12"}, "no suite of Debian", "python in an environment.yml"),
         ({".python-version": "2.6"}, "no suite has Python 2.6", '"2.7" (bullseye)'),
         ({".python-version": "pypy3.9"}, "'pypy3.9' is not a version of Python", "3.11"),
         ({"runtime.txt": "r-4.1-2022-01-01"}, "is not a version of Python", "3.11"),

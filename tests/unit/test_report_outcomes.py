@@ -15,7 +15,16 @@ from rich.text import Text
 from repro.models.baseline import Baseline
 from repro.models.execution import Cpu, Ending, Execution, FileDigest, Run
 from repro.models.image import Image, ImageRecord, Layer
-from repro.models.lock import Deb, Lock, LockDiff, LockState, PackageChange, PipArtifact, Seal
+from repro.models.lock import (
+    BaseImage,
+    Deb,
+    Lock,
+    LockDiff,
+    LockState,
+    PackageChange,
+    PipArtifact,
+    Seal,
+)
 from repro.models.measurement import Measurement, Metric, Table
 from repro.models.outcome import (
     AcceptResult,
@@ -103,6 +112,7 @@ STATUS = Status(
     project="demo",
     environment_key=DIGEST,
     lock=LockState(),
+    seal=SEAL,
     packages=(("apt", 90), ("pip", 7)),
     image_id=IMAGE.id,
     image_built=True,
@@ -154,6 +164,30 @@ def test_reports_keep_to_the_terminal_and_are_inert(name: str, width: int) -> No
     assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
     assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_status_says_what_the_environment_stands_on() -> None:
+    image = BaseImage(
+        reference="docker.io/library/python:3.12-slim",
+        digest=f"sha256:{DIGEST}",
+        id=f"sha256:{DIGEST}",
+        layers=(f"sha256:{DIGEST}",),
+    )
+    foreign = replace(SEAL, suite="", base=image, python="3.12", as_of="2025-06-01T00:00:00Z")
+    on_image = replace(STATUS, seal=foreign)
+    said = "python:3.12-slim (abababababab), Python 3.12, as of 2025-06-01T00:00:00Z"
+    assert said in " ".join(to_string(status.render(on_image), width=200).split())
+    assert status.data(on_image)["base"] == {
+        "suite": None,
+        "image": image.reference,
+        "digest": image.digest,
+        "python": "3.12",
+        "as_of": "2025-06-01T00:00:00Z",
+    }
+    assert "Debian bookworm, Python 3.11\n" in to_string(status.render(STATUS), width=80)
+    unread = replace(STATUS, seal=None)
+    assert status.data(unread)["base"] is None
+    assert "base " not in to_string(status.render(unread), width=80)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

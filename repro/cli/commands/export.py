@@ -26,7 +26,7 @@ FORMATS = ("dockerfile", "oci", "pylock", "sbom", "devcontainer", "binder", "exp
 @common
 @click.pass_obj
 def command(session: Session, name: str, output: str | None, force: bool) -> None:
-    r"""Write the lock in another tool's format.
+    """Write the lock in another tool's format.
 
     \b
     dockerfile    a comparable environment without repro
@@ -36,7 +36,7 @@ def command(session: Session, name: str, output: str | None, force: bool) -> Non
     devcontainer  .devcontainer/, for editors
     binder        repro2docker's files
     explicit      conda's list of exact packages
-    """
+    """  # noqa: D301 - the backspace is click's mark for lines that stay as they are
     from repro.report import console
     from repro.report.export import data, render
     from repro.workflows.export import STDOUT, ExportOptions, export

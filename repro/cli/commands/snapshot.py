@@ -77,12 +77,13 @@ def command(
     adopt: Path | None,
     **wishes: Any,
 ) -> None:
-    """Lock the project's pip and apt packages by content.
+    """Lock the project's pip, conda and apt packages by content.
 
-    Writes lockfiles/linux-amd64/ (apt.lock, requirements.txt, repro.lock), and a folder for every
-    other platform that is asked for. Pins that are there
-    are kept unless --upgrade lets them move. With --from nothing is resolved: what is installed
-    there is locked, and inputs are written where there are none.
+    Writes lockfiles/linux-amd64/ (apt.lock, requirements.txt, repro.lock), a folder for every
+    other platform that is asked for, and lockfiles/conda-lock.yml where there is an
+    environment.yml. Pins that are there are kept unless --upgrade lets them move. With --adopt and
+    --from nothing is chosen anew: another tool's lock, or what is installed there, is locked as it
+    is, and inputs are written where there are none.
     """
     from repro.models.lock import Upgrade
     from repro.project.moment import moment

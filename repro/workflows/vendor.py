@@ -10,9 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from repro.errors import UsageError
+from repro.files import local_errors
+from repro.locks.names import path_shown
 from repro.models.lock import Lock
 from repro.models.outcome import VendorResult
 from repro.models.project import PLATFORM, VENDOR, Project
+from repro.project.detect import is_vendored
 from repro.project.listing import git_keeps
 from repro.store.fetch import Wanted
 from repro.store.vendored import Vendored
@@ -68,21 +71,49 @@ def vendor(project: Project, tools: Tools, options: VendorOptions) -> VendorResu
 
 
 def destination(project: Project, asked: Path | None) -> Path:
-    """Return where to write. Raises UsageError for what the project itself is made of."""
+    """Return where to write. Raises UsageError for a folder that is for something else.
+
+    No run sees a vendored folder: what else lies in it would be gone from the analysis.
+    """
     configured = project.vendor_folder
     folder = (asked.absolute() if asked is not None else configured) or project.root / VENDOR
     top = Path(os.path.realpath(folder))
-    for taken in (project.root, *(project.root / name for name in _TAKEN)):
-        inside = taken != project.root and top.is_relative_to(taken)
-        if top == taken or inside or project.root.is_relative_to(top):
+    for name in (*_TAKEN, *_used(project)):
+        taken = Path(os.path.realpath(project.root / name))
+        if taken.is_relative_to(top) or (name and top.is_relative_to(taken)):
             raise UsageError(
-                f"{folder}: is no folder for artifacts: it is the project's own",
+                f"{folder}: is no folder for artifacts: {name or 'it'} is the project's own",
                 hint="name one for nothing else: repro vendor vendored",
             )
+    if configured is not None and top == Path(os.path.realpath(configured)):
+        return folder
+    if not is_vendored(top) and (other := _first_name(top)) is not None:
+        raise UsageError(
+            f"{folder}: has other files than artifacts: {path_shown(other)}",
+            hint="name one for nothing else: repro vendor vendored; or, if it is for nothing "
+            'else, name it in repro.toml: vendor = "…"',
+        )
     return folder
 
 
-_TAKEN = ("lockfiles", "baseline", ".git", ".repro")
+def _used(project: Project) -> Iterator[str]:
+    """Yield the paths that the analysis reads and writes."""
+    if project.analysis is not None:
+        yield from (*project.analysis.data, *project.analysis.outputs)
+    yield from (table.file for table in project.tables)
+    yield from project.metrics.files
+
+
+def _first_name(folder: Path) -> str | None:
+    """The first name in a folder; None for an empty one, or for none."""
+    if not folder.is_dir():
+        return None
+    with local_errors(folder):
+        return min((path.name for path in folder.iterdir()), default=None)
+
+
+_TAKEN = ("", "lockfiles", "baseline", ".git", ".repro")
+"""What a project is made of: itself, and what is in it."""
 
 
 def all_locks(project: Project, lock: Lock) -> Iterator[Lock]:

@@ -8,14 +8,26 @@ from pathlib import Path
 import pytest
 
 from repro.errors import UsageError
-from repro.models.project import Environment, Project, Sources
+from repro.models.project import (
+    VENDOR_MANIFEST,
+    VENDOR_MARK,
+    Analysis,
+    Environment,
+    Project,
+    Sources,
+)
 from repro.workflows.vendor import destination
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    environment = Environment(suite="bookworm", python="3.11")
-    return Project(root=tmp_path / "p", name="x", config=None, environment=environment)
+    return Project(
+        root=tmp_path / "p",
+        name="x",
+        config=None,
+        environment=Environment(suite="bookworm", python="3.11"),
+        analysis=Analysis(steps=(), data=("data/raw/a.csv",), outputs=("out",)),
+    )
 
 
 def test_where_it_is_configured_else_vendor(project: Project, tmp_path: Path) -> None:
@@ -26,10 +38,31 @@ def test_where_it_is_configured_else_vendor(project: Project, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "name", [".", "lockfiles", "baseline/x", "..", ".git", ".git/objects", ".repro/vendor", "link"]
+    "name",
+    [
+        *(".", "lockfiles", "baseline/x", "..", ".git", ".git/objects", ".repro/vendor", "link"),
+        *("data", "data/raw", "out", "out/vendor"),
+    ],
 )
 def test_folders_that_hold_something_else_are_refused(name: str, project: Project) -> None:
     project.root.mkdir()
     (project.root / "link").symlink_to("lockfiles")
     with pytest.raises(UsageError, match="is no folder for artifacts"):
         destination(project, project.root / name)
+
+
+def test_a_folder_with_other_files_is_refused_unless_it_is_named_or_written_by_us(
+    project: Project,
+) -> None:
+    """A run would see none of them any more."""
+    folder = project.root / "vendor"
+    folder.mkdir(parents=True)
+    assert destination(project, None) == folder, "an empty one is free"
+    (folder / "library.py").touch()
+    for asked in (None, folder):
+        with pytest.raises(UsageError, match="has other files than artifacts: library"):
+            destination(project, asked)
+    named = replace(project, sources=Sources(vendor="vendor"))
+    assert destination(named, None) == folder
+    (folder / VENDOR_MANIFEST).write_bytes(VENDOR_MARK)
+    assert destination(project, folder) == folder

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from repro.report import snapshot
 from repro.report.facts import facts
+from repro.report.text import file_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 def render(result: RecordResult, *, whole: bool) -> RenderableType:
     """Lay it out for a person; `whole`: with the text of every file (a dry run)."""
     from rich.console import Group
-    from rich.text import Text
 
     rows = [("from", result.source)]
     if result.inputs:
@@ -26,7 +26,7 @@ def render(result: RecordResult, *, whole: bool) -> RenderableType:
     parts: list[RenderableType] = [facts(rows), snapshot.render(result.snapshot)]
     if whole:
         for name, text in (*result.inputs, *result.locks):
-            parts += ["", Text(f"--- {name}", style="bold"), Text(text.rstrip("\n"))]
+            parts += ["", file_text(name, text)]
     return Group(*parts)
 
 

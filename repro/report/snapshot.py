@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from repro.models.project import family_of
 from repro.report import lockdiff
 from repro.report.facts import facts, how_many, short
+from repro.report.text import file_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,8 +35,7 @@ def render(result: SnapshotResult) -> RenderableType:
     ]
     parts: list[RenderableType] = [facts(rows)]
     for path, text in () if result.written else result.inputs:
-        shown = [("", one) for one in text.splitlines() if one]
-        parts += ["", facts([(path, ""), *shown])]
+        parts += ["", file_text(path, text)]
     for one in (result, *result.others):
         if one.diff is not None and one.diff.changes:
             parts += ["", *([one.folder] if result.others else []), lockdiff.render(one.diff)]

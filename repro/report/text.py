@@ -253,6 +253,18 @@ def line(*cells: Cell | str) -> Text:
     return made
 
 
+def file_text(name: str, text: str) -> Report:
+    """What a file holds or would hold, below its name: inert, each line as it is."""
+    from rich.text import Text
+
+    def lines(_width: int) -> list[Text]:
+        written = [safe(one) for one in text.removesuffix("\n").split("\n")]
+        whole = [Text(one, no_wrap=True, overflow="ignore") for one in written]
+        return [line(Cell(f"--- {name}", "bold")), *whole]
+
+    return Report(lines)
+
+
 def grid(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, *, indent: int = 2
 ) -> list[Text] | None:
@@ -350,5 +362,5 @@ def to_string(renderable: RenderableType, *, width: int = 80, color: bool = Fals
         emoji=False,
         legacy_windows=False,
     )
-    console.print(renderable)
+    console.print(renderable, crop=False)  # what is wider than this is so on purpose
     return file.getvalue()

@@ -31,12 +31,13 @@ from repro.models.outcome import (
     BuildResult,
     DiffResult,
     InitResult,
+    RecordResult,
     RunResult,
     SnapshotResult,
     Status,
 )
 from repro.models.verdict import Comparison
-from repro.report import accept, build, diff, init, run, snapshot, status
+from repro.report import accept, build, diff, init, record, run, snapshot, status
 from repro.report.console import envelope
 from repro.report.picture import picture
 from repro.report.text import to_string
@@ -234,12 +235,25 @@ def test_status_says_that_a_baseline_is_of_another_environment() -> None:
         (replace(SNAPSHOT, inputs=(("requirements.in", "six\n"),)), "requirements.in, written"),
         (
             replace(SNAPSHOT, inputs=(("requirements.in", "# why\nsix\n"),), written=False),
-            "requirements.in\n                 # why\n                 six",
+            "\n--- requirements.in\n# why\nsix\n",
         ),
     ],
 )
 def test_snapshot_says_what_became_of_the_files(result: SnapshotResult, says: str) -> None:
     assert says in to_string(snapshot.render(result))
+
+
+def test_a_dry_run_shows_files_as_they_would_be_written_and_inert() -> None:
+    """In 80 columns too: whoever pipes them into a file gets that file."""
+    text = "Depends: " + "libc6, " * 30 + "libc6\n\n  - indented\n"
+    dry = replace(SNAPSHOT, written=False)
+    recorded = RecordResult(
+        source="host", snapshot=dry, inputs=(("a.in", text),), locks=(("x.lock", "\x1b[31m\n"),)
+    )
+    said = to_string(record.render(recorded, whole=True))
+    assert said.endswith(f"\n--- a.in\n{text}\n--- x.lock\n\\x1b[31m\n")
+    adopted = to_string(snapshot.render(replace(dry, inputs=(("a.in", text),))))
+    assert f"\n--- a.in\n{text}" in adopted
 
 
 def test_snapshot_lists_the_changes() -> None:

@@ -6,6 +6,7 @@ the vendored folder has the file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,11 @@ from repro.models.lock import Lock, PipArtifact
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
+Place = Callable[[str, str], PurePosixPath]
 
-def render(lock: Lock, *, folder: PurePosixPath) -> str:
-    """Return the text; `folder` is the vendored folder as seen from where the text will lie."""
+
+def render(lock: Lock, *, place: Place) -> str:
+    """Return the text; `place` says where a file (its name, sha256) is, seen from the text."""
     import tomli_w
     from packaging.pylock import Pylock
 
@@ -31,7 +34,7 @@ def render(lock: Lock, *, folder: PurePosixPath) -> str:
         environments=[Marker(_environment(lock))],
         requires_python=SpecifierSet(_requires_python(lock)) if lock.seal.python else None,
         created_by="repro",
-        packages=[_package(item, folder) for item in sorted(lock.pip, key=lambda item: item.name)],
+        packages=[_package(item, place) for item in sorted(lock.pip, key=lambda item: item.name)],
     )
     found.validate()
     return f"# {head('pylock', lock)}.\n\n{tomli_w.dumps(dict(found.to_dict()))}"
@@ -48,31 +51,27 @@ def _requires_python(lock: Lock) -> str:
     return f"=={lock.seal.python}.*"
 
 
-def _package(item: PipArtifact, folder: PurePosixPath) -> Package:
+def _package(item: PipArtifact, place: Place) -> Package:
     from packaging.pylock import Package, PackageSdist, PackageWheel
 
     name: NormalizedName = canonicalize_name(item.name)
     if item.build is not None:
         sdist = PackageSdist(
             name=item.filename,
-            path=_path(folder, item.sha256),
+            path=place(item.filename, item.sha256).as_posix(),
             size=item.size,
             hashes={"sha256": item.sha256},
         )
         built = PackageWheel(
             name=item.build.wheel,
-            path=_path(folder, item.build.sha256),
+            path=place(item.build.wheel, item.build.sha256).as_posix(),
             hashes={"sha256": item.build.sha256},
         )
         return Package(name=name, version=Version(item.version), sdist=sdist, wheels=[built])
     wheel = PackageWheel(
         name=item.filename,
-        path=_path(folder, item.sha256),
+        path=place(item.filename, item.sha256).as_posix(),
         size=item.size,
         hashes={"sha256": item.sha256},
     )
     return Package(name=name, version=Version(item.version), wheels=[wheel])
-
-
-def _path(folder: PurePosixPath, sha256: str) -> str:
-    return (folder / "sha256" / sha256[:2] / sha256).as_posix()

@@ -158,7 +158,12 @@ class Fetcher:
 
 def places(vendor: Path, item: Wanted) -> tuple[Path, Path]:
     """Return where a vendored folder may have an artifact: by content, then by name."""
-    return vendor / "sha256" / item.sha256[:2] / item.sha256, vendor / item.filename
+    return places_of(vendor, item.filename, item.sha256)
+
+
+def places_of(vendor: Path, filename: str, sha256: str) -> tuple[Path, Path]:
+    """As `places`, of the file with this name and digest."""
+    return vendor / "sha256" / sha256[:2] / sha256, vendor / filename
 
 
 def _combined(

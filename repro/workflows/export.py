@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -20,9 +20,10 @@ from repro.files import (
     write_together,
 )
 from repro.models.image import Image
-from repro.models.lock import Lock
+from repro.models.lock import Lock, PipArtifact
 from repro.models.outcome import ExportResult
 from repro.models.project import VENDOR, Project
+from repro.store.fetch import places_of
 from repro.workflows.lockfiles import fresh_lock
 from repro.workflows.state import fresh_turn, staging
 from repro.workflows.tools import Tools
@@ -109,10 +110,19 @@ def _texts(project: Project, lock: Lock, name: str, target: Path) -> dict[str, s
     if name == "sbom":
         return {"": sbom.render(lock, name=project.name)}
     if name == "pylock":
-        vendored = project.vendor_folder or project.root / VENDOR
-        relative = os.path.relpath(vendored, target.parent)
-        return {"": pylock.render(lock, folder=PurePosixPath(relative))}
+        return {"": pylock.render(lock, place=_vendored_from(project, target.parent))}
     return {"": _explicit(project, lock)}
+
+
+def _vendored_from(project: Project, start: Path) -> Callable[[str, str], PurePosixPath]:
+    """Return what says where the vendored folder has a file, as seen from the folder `start`."""
+
+    def place(filename: str, sha256: str) -> PurePosixPath:
+        places = places_of(project.vendor_folder or project.root / VENDOR, filename, sha256)
+        found = next((path for path in places if path.is_file()), places[0])
+        return PurePosixPath(os.path.relpath(found, start))
+
+    return place
 
 
 def _dockerfile(project: Project, lock: Lock) -> str:
@@ -183,18 +193,24 @@ def _require_free(paths: list[Path], data: Mapping[str, bytes], *, force: bool) 
 
 
 def _require_no_input(project: Project, paths: list[Path]) -> None:
-    """Refuse to replace what the lock is made from, whatever is wished."""
+    """Refuse to replace what the project is made of, whatever is wished."""
     environment = project.environment
     inputs = {one.path for one in environment.pip} | {environment.apt_source}
     if environment.conda is not None:
         inputs.add(environment.conda.path)
     if project.config is not None:
         inputs.add(project.config)
+    kept = {"lockfiles", "baseline", ".git"}
+    if project.analysis is not None:
+        kept |= set(project.analysis.data)
     for path in paths:
-        for name in inputs:
-            if os.path.realpath(path) == os.path.realpath(project.root / name):
+        place = Path(os.path.realpath(path))
+        for name in sorted(inputs | kept):
+            taken = Path(os.path.realpath(project.root / name))
+            if place == taken or (name in kept and place.is_relative_to(taken)):
+                what = "is an input of this project's lock" if name in inputs else f"is in {name}"
                 raise UsageError(
-                    f"{path} is an input of this project's lock",
+                    f"{path} {what}: it is not for exports",
                     hint="name another place: --output PATH",
                 )
 
@@ -222,6 +238,7 @@ def _export_image(
 
     as_tar = target.suffix == ".tar"
     if options.stream is None:
+        _require_no_input(project, [target])
         _require_room_for_image(target, as_tar=as_tar, force=options.force, marker=MARKER)
     image: Image = build_image(project, lock, tools)
     with tools.progress.task("writing the image"):
@@ -261,6 +278,8 @@ def _is_empty(folder: Path) -> bool:
 
 def _notes(project: Project, lock: Lock, name: str) -> Iterator[str]:
     """Yield what its user should know of what was written."""
+    from repro.ecosystems.pip.pin import VENDOR as IN_NO_INDEX
+
     sources = [item.name for item in lock.pip if item.build is not None]
     if name in ("dockerfile", "devcontainer", "binder") and sources:
         yield (
@@ -269,14 +288,29 @@ def _notes(project: Project, lock: Lock, name: str) -> Iterator[str]:
         )
     if name == "binder" and lock.debs:
         yield "repro2docker has a base of its own: apt's packages are named without versions"
+    only = [item.name for item in lock.pip if item.index == IN_NO_INDEX]
+    if name in ("dockerfile", "devcontainer", "binder") and only:
+        yield (
+            f"{', '.join(only)}: no index has what is locked; only the vendored folder has it, "
+            "which pip does not know there: serve it as an index, or use the image of repro build"
+        )
     vendored = project.vendor_folder or project.root / VENDOR
-    if name == "pylock" and lock.pip and not vendored.is_dir():
+    if name == "pylock" and not all(_has_artifact(vendored, item) for item in lock.pip):
         yield (
             "pylock.toml names no index; its files are looked for in "
             f"{_shown(project, vendored)}/: to put them there: repro vendor"
         )
     if name != "oci" and lock.seal.base is not None and name == "sbom":
         yield "what the base image itself holds is not listed: only its digest is known"
+
+
+def _has_artifact(vendored: Path, item: PipArtifact) -> bool:
+    """Whether the vendored folder has a file in the place of this one; it is not read."""
+    if item.build is not None:
+        return any(
+            path.is_file() for path in places_of(vendored, item.build.wheel, item.build.sha256)
+        )
+    return any(path.is_file() for path in places_of(vendored, item.filename, item.sha256))
 
 
 def _shown(project: Project, path: Path) -> str:

@@ -97,6 +97,10 @@ def test_pylock_is_read_by_packaging_and_installed_by_uv(
     assert "repro vendor" in answer["notes"][0]
     assert exporting.cli("vendor").code == 0
     assert exporting.cli("export", "pylock", "--json").json()["notes"] == []
+    [item] = exporting.lock.pip
+    by_content = exporting.folder / "vendor" / "sha256" / item.sha256[:2] / item.sha256
+    by_content.rename(exporting.folder / "vendor" / item.filename)  # where it counts as well
+    assert exporting.cli("export", "pylock", "--json").json()["notes"] == []
     text = (exporting.folder / "pylock.toml").read_text()
     assert "://" not in text
     read = Pylock.from_dict(tomllib.loads(text))
@@ -315,9 +319,11 @@ def test_what_others_wrote_is_not_replaced(exporting: Exporting, tmp_path: Path)
     assert exporting.cli("export", "binder").code == 0, "an older one of ours"
     (folder / "link").symlink_to(tmp_path / "elsewhere")
     faulted(exporting.cli, "export", "sbom", "--output", "link", code=2, says=["link"])
-    for name in ("requirements.in", "repro.toml"):
+    places = ("requirements.in", "repro.toml", f"{LOCKS}/repro.lock", "data/numbers.csv")
+    for name in places:
         answer = exporting.cli("export", "sbom", "--force", "--output", name)
-        assert_refused(answer, 2, name, "is an input")
+        assert_refused(answer, 2, name, "it is not for exports")
+    assert exporting.cli("status").code == 0
 
 
 def test_what_cannot_be_exported_is_said(exporting: Exporting) -> None:

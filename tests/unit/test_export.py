@@ -195,8 +195,12 @@ def test_no_name_of_a_project_ends_a_comment(name: str) -> None:
 # -------------------------------------------------------------------- pylock.toml
 
 
+def in_vendor(filename: str, sha256: str) -> PurePosixPath:
+    return PurePosixPath("../vendor", "sha256", sha256[:2], sha256)
+
+
 def test_pylock_has_a_path_for_every_file() -> None:
-    text = pylock.render(lock(NUMPY, SOURCE), folder=PurePosixPath("../vendor"))
+    text = pylock.render(lock(NUMPY, SOURCE), place=in_vendor)
     found = Pylock.from_dict(tomllib.loads(text))
     numpy, source = found.packages
     assert numpy.wheels is not None
@@ -212,7 +216,7 @@ def test_pylock_has_a_path_for_every_file() -> None:
 
 
 def test_pylock_of_an_environment_without_python_is_empty() -> None:
-    text = pylock.render(lock(python=""), folder=PurePosixPath("vendor"))
+    text = pylock.render(lock(python=""), place=in_vendor)
     assert Pylock.from_dict(tomllib.loads(text)).packages == []
 
 

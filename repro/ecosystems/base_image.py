@@ -1,6 +1,7 @@
 """A base that others made: its own layers, each a plain tar under its digest, from wherever it is.
 
-Sources in order: store, vendored folder, registry, docker engine. Nothing of a layer is changed.
+Sources in order: store, vendored folder, registry, docker engine. Nothing of a layer is changed;
+what would mix with the locked packages is hidden by a layer of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from repro.download import Http
 from repro.ecosystems.base import LayerRecipe
 from repro.errors import EngineError, LockError, NetworkError, ReproError
 from repro.files import CHUNK, local_errors, open_regular
+from repro.image.layer import WHITEOUT, Entry, write_layer
 from repro.models.image import RECIPE
 from repro.models.lock import BaseImage
 from repro.models.project import PLATFORM
@@ -29,6 +32,8 @@ if TYPE_CHECKING:  # a build in which every layer is there speaks to nobody
     from repro.image.registry import Repository
 
 WHAT = "base"
+HIDDEN = "hidden"
+"""What the layer is called that hides the image's own folders."""
 
 
 def recipes(
@@ -67,6 +72,23 @@ def _key(name: str, layer: str) -> str:
     """sha256 hex. With its name, as a layer's record holds it."""
     parts = {"layer": name, "recipe": RECIPE, "digest": layer}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def hiding(folders: Sequence[str]) -> LayerRecipe:
+    """Return the layer that hides these folders of an image (absolute), if it has them.
+
+    Images have environments of their own where the locked packages go: what is there must not
+    mix with those.
+    """
+    paths = [path.lstrip("/").rpartition("/") for path in sorted(folders)]
+    marks = {f"{parent}/{WHITEOUT}{name}".lstrip("/") for parent, _, name in paths}
+    parts = {"layer": HIDDEN, "recipe": RECIPE, "marks": sorted(marks)}
+
+    def write(file: BinaryIO) -> None:
+        write_layer(file, [Entry(path=path, mode=0, kind="file") for path in marks])
+
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return LayerRecipe(name=HIDDEN, key=key, write=write)
 
 
 @dataclass(kw_only=True)

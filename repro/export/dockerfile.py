@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from repro.errors import LockError
 from repro.export.facts import distribution, family, head, states
 from repro.models.execution import PROJECT, UID
-from repro.models.lock import CONDA_PREFIX, Interpreter, Lock
+from repro.models.lock import CONDA_PREFIX, VENV, Interpreter, Lock
 
 _LINES = 200  # of a file that one RUN writes: a shell takes arguments of 128 KiB
 _PLAIN = re.compile(r"[A-Za-z0-9.+:~_=@%/ !#&?,*()\[\]-]*")
@@ -47,6 +47,8 @@ def render(lock: Lock, *, name: str, env: Sequence[tuple[str, str]], explicit: s
     parts.append("FROM ${BASE}\nUSER root\n")
     if lock.debs:
         parts.append(_apt(lock))
+    if lock.seal.base is not None and lock.prefixes:
+        parts.append(_run(["rm -rf " + " ".join(lock.prefixes)]))
     if lock.conda:
         parts.append(f"COPY --from=conda {CONDA_PREFIX} {CONDA_PREFIX}\n")
     if lock.interpreter is not None:
@@ -145,10 +147,10 @@ def _with_pip(lock: Lock, interpreter: Interpreter) -> tuple[list[str], str]:
     if interpreter.version.startswith("2."):
         return [], f"{wheels}{interpreter.path} -m pip"
     system = " --system-site-packages" if lock.seal.system_site_packages else ""
-    made = f"{interpreter.path} -m venv --without-pip{system} /opt/venv"
+    made = f"{interpreter.path} -m venv --without-pip{system} {VENV}"
     if _is_debians(lock, interpreter):
-        return [made], f"{wheels}/opt/venv/bin/python -m pip"
-    return [made], f"{interpreter.path} -m pip --python /opt/venv/bin/python"
+        return [made], f"{wheels}{VENV}/bin/python -m pip"
+    return [made], f"{interpreter.path} -m pip --python {VENV}/bin/python"
 
 
 def _is_debians(lock: Lock, interpreter: Interpreter) -> bool:

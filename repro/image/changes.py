@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import BinaryIO
 
-from repro.errors import LockError
 from repro.image.layer import (
+    WHITEOUT,
     Entry,
     collected,
     equal,
     is_dropped,
     rerooted,
+    unmarked,
     with_parents,
     write_entries,
 )
-from repro.image.merged import WHITEOUT, Merged
-from repro.locks.names import shown
+from repro.image.merged import Merged
 
 _MOUNTED = ("dev", "proc", "sys", "run", "tmp")
 """Folders that an engine makes where an image lacks them, to mount something there."""
@@ -42,6 +42,7 @@ def write_changes(
     kept = rerooted(
         final, keep=lambda entry: _is_change(entry, before.entries.get(entry.path), touched)
     )
+    kept = {entry.path: entry for entry in unmarked(kept.values())}
     gone = _gone(before, final)
     for path in (*kept, *gone):
         for parent in _parents(path):
@@ -59,11 +60,6 @@ def _is_change(entry: Entry, known: Entry | None, touched: Collection[str] | Non
         return False
     if touched is not None and entry.path not in touched:
         return False
-    if entry.path.rpartition("/")[2].startswith(WHITEOUT):
-        raise LockError(
-            f"{shown(entry.path)}: no layer can hold a file of that name: it marks a deletion",
-            hint="leave out the package that writes it",
-        )
     if known is None:
         return not (entry.kind == "dir" and entry.path in _MOUNTED)
     return not equal(known, entry)

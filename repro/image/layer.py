@@ -20,6 +20,9 @@ CAPABILITY = "security.capability"
 _MAX_ID = (1 << 32) - 2
 """Linux's largest user or group number; the next one means "none"."""
 
+WHITEOUT = ".wh."
+"""How a file's name begins that hides another of the layers below (OCI image-spec v1, layer.md)."""
+
 DAMAGED = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
 """What `tarfile` raises for headers that make no sense: its own error does not cover all."""
 
@@ -116,6 +119,17 @@ def write_layer(file: BinaryIO, entries: Iterable[Entry]) -> None:
     write_entries(file, with_parents(rerooted(collected(entries), keep=lambda _: True)))
 
 
+def unmarked(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield a package's entries. Raises LockError for a name by which layers mark a deletion."""
+    for entry in entries:
+        if entry.path.rpartition("/")[2].startswith(WHITEOUT):
+            raise LockError(
+                f"{shown(entry.path)}: no layer can hold a file of that name: it marks a deletion",
+                hint="leave out the package that writes it",
+            )
+        yield entry
+
+
 def canonical(source: BinaryIO, file: BinaryIO) -> None:
     """Rewrite an uncompressed, seekable tar of a root file system as a canonical layer.
 
@@ -124,7 +138,7 @@ def canonical(source: BinaryIO, file: BinaryIO) -> None:
     """
     try:
         with tarfile.open(fileobj=source, mode="r:") as tar:
-            entries = collected(entries_of(tar))
+            entries = collected(unmarked(entries_of(tar)))
             _require_end(source, tar)
             write_entries(file, with_parents(rerooted(entries, keep=_is_kept)))
     except DAMAGED as error:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from repro.errors import LockError
 from repro.files import local_errors, open_regular
-from repro.image.layer import DAMAGED, Entry, collected, entries_of, resolved
+from repro.image.layer import DAMAGED, WHITEOUT, Entry, collected, entries_of, resolved
 
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+OPAQUE = ".wh..wh..opq"
 _LINKS = 40
 """Symbolic links that are followed on the way to one file, as the kernel does."""
 

@@ -104,6 +104,9 @@ class BaseImage:
 CONDA_PREFIX = "/opt/conda"
 """Where the conda packages of an image lie."""
 
+VENV = "/opt/venv"
+"""The virtual environment that pip's packages of Python 3 lie in, without conda's Python."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
@@ -188,6 +191,13 @@ class Lock:
         """(ecosystem, how many packages of it are locked); conda's only where there are any."""
         conda = (("conda", len(self.conda)),) if self.conda else ()
         return (("apt", len(self.debs)), *conda, ("pip", len(self.pip)))
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The folders that hold locked packages alone, whatever lies below them."""
+        python = self.interpreter
+        virtual = python is not None and not python.conda and not python.version.startswith("2.")
+        return (*((CONDA_PREFIX,) if self.conda else ()), *((VENV,) if virtual else ()))
 
     @property
     def interpreter(self) -> Interpreter | None:

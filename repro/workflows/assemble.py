@@ -18,7 +18,7 @@ from repro.ecosystems.pip.builder import Builder
 from repro.errors import LockError, NetworkError
 from repro.image.config import SYSTEM_PATH, compose
 from repro.models.image import RECIPE, Image, Layer
-from repro.models.lock import CONDA_PREFIX, BaseImage, Lock
+from repro.models.lock import CONDA_PREFIX, VENV, BaseImage, Lock
 from repro.models.project import Project
 from repro.store.artifacts import Store
 from repro.workflows.base import image_of
@@ -70,11 +70,15 @@ def _lost(store: Store, missing: Sequence[LayerRecipe], error: NetworkError) -> 
 def below_pip(lock: Lock, tools: Tools, *, vendor: Path | None = None) -> tuple[LayerRecipe, ...]:
     """The recipes of all that pip's layers stand on, in this order; each may use those before.
 
+    What an image has itself where locked packages go is hidden: the two must not mix.
+
     `vendor` is a folder that is searched for the layers of a base image.
     """
     base = _suite_base(lock, tools)
     if lock.seal.base is not None:
         base = _image_base(lock.seal.base, lock, tools, vendor)
+        if taken := lock.prefixes:
+            base = (*base, base_image.hiding(taken))
     if not lock.conda:
         return base
     conda = conda_layer.recipe(
@@ -214,7 +218,7 @@ def _fetch(
     fetcher = tools.fetcher(project.vendor_folder)
     wanted = wanted_of(lock, project.sources, tools.http)
     lost = {recipe.name for recipe in missing if recipe in below}
-    if lost - {conda_layer.NAME}:
+    if lost & {apt_layer.NAME, apt_layer.ON_TOP}:
         fetcher.fetch(wanted.apt, what="apt package")
     if conda_layer.NAME in lost:
         fetcher.fetch(wanted.conda, what="conda package")
@@ -296,6 +300,6 @@ def image_environment(lock: Lock) -> tuple[tuple[str, str], ...]:
         first.append(f"{CONDA_PREFIX}/bin")
         base["CONDA_PREFIX"] = CONDA_PREFIX
     elif interpreter is not None and not interpreter.version.startswith("2."):
-        first.append("/opt/venv/bin")
+        first.append(f"{VENV}/bin")
     path = ":".join([*first, base.get("PATH", SYSTEM_PATH)])
     return tuple(sorted({"LANG": "C.UTF-8", **base, "PATH": path}.items()))

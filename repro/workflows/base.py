@@ -17,15 +17,27 @@ from repro.locks.names import said
 from repro.locks.reference import Reference
 from repro.models.execution import Job
 from repro.models.image import Image, Layer
-from repro.models.lock import BaseImage
+from repro.models.lock import CONDA_PREFIX, VENV, BaseImage
 from repro.models.project import Environment, Limits
+from repro.progress import Progress
 from repro.workflows.tools import Tools
 
 if TYPE_CHECKING:
+    from repro.image.merged import Merged
     from repro.image.pull import RemoteImage
     from repro.image.registry import Repository
 
 _GLIBC = re.compile(r"(2\.[0-9]{1,3})(?:[^0-9].*)?", re.DOTALL)
+_BANNER = re.compile(rb"GNU C Library [^\n]{0,200}release version (2\.[0-9]{1,3})[.,]")
+_LIBRARIES = (
+    "lib64",
+    "lib",
+    "lib/x86_64-linux-gnu",
+    "lib/aarch64-linux-gnu",
+    "usr/lib64",
+    "usr/lib",
+)
+"""Where distributions have the C library."""
 _SUITE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LIMITS = Limits(timeout=120.0, memory=1 << 30, best_effort=True)
 # Nothing that python3-minimal lacks, json among it.
@@ -114,8 +126,12 @@ def dpkg_status(base: BaseImage, tools: Tools) -> bytes | None:
         return files.read(status.PATH)
 
 
-def require_python(base: BaseImage, full: str, environment: Environment) -> None:
-    """Hold the image's Python (`3.12.4`, "" for none) against what is asked for.
+def require_python(
+    base: BaseImage, full: str, environment: Environment, *, conda: bool = False
+) -> None:
+    """Hold the environment's Python (`3.12.4`, "" for none) against what is asked for.
+
+    It is the image's own, or, `conda`, one of the conda packages.
 
     Raises UsageError.
     """
@@ -125,14 +141,28 @@ def require_python(base: BaseImage, full: str, environment: Environment) -> None
             f"{environment.python} is asked for",
             hint="take an image that has it, or leave out python under [environment]",
         )
+    ours = (VENV, *((CONDA_PREFIX,) if environment.conda is not None else ()))
+    hidden = next((one for one in ours if base.interpreter.startswith(f"{one}/")), None)
+    if full and not conda and hidden is not None:
+        raise UsageError(
+            f"{base.reference}: its Python is {base.interpreter}, and {hidden} is where the locked "
+            "packages go, in place of what an image has there",
+            hint="take an image that has its Python elsewhere",
+        )
     if environment.pip and not full:
         raise UsageError(
             f"{base.reference}: has no python3 in its PATH, and Python packages are asked for",
             hint="take an image with Python, or leave them out: pip = [] under [environment]",
         )
-    if environment.pip and not base.glibc:
+    require_glibc(base, environment)
+
+
+def require_glibc(base: BaseImage, environment: Environment) -> None:
+    """Refuse packages of pip or conda on an image that no such are built for: UsageError."""
+    if (environment.pip or environment.conda is not None) and not base.glibc:
+        kind = "conda" if environment.conda is not None else "Python"
         raise UsageError(
-            f"{base.reference}: its C library is not glibc, and Python packages are for that",
+            f"{base.reference}: its C library is not glibc, and {kind} packages are for that",
             hint="take an image of Debian, Ubuntu or another system with glibc",
         )
 
@@ -256,28 +286,46 @@ def _held(reference: Reference, tools: Tools) -> BaseImage | None:
 def _looked_into(base: BaseImage, tools: Tools, layers: Sequence[Layer]) -> BaseImage:
     """Fill in what the image's own files say: suite, interpreter, glibc."""
     from repro.ecosystems.apt import status
-    from repro.image.merged import Merged, merged
-
-    def interpreter(files: Merged) -> str:
-        path = dict(base.env).get("PATH") or SYSTEM_PATH
-        for folder in path.split(":"):
-            found = files.find(f"{folder}/python3") if folder.startswith("/") else None
-            if found is not None and found[1].kind == "file" and found[1].mode & 0o111:
-                return f"/{found[0]}"
-        return ""
+    from repro.image.merged import merged
 
     with merged(tools.store.layer_path(layer) for layer in layers) as files:
         record = files.read(status.PATH)
         found = replace(
             base,
             suite=_code_name(files.read("etc/os-release") or b""),
-            interpreter=interpreter(files),
+            interpreter=_interpreter(files, base, tools.progress),
         )
-    libc = status.versions(record).get("libc6", "") if record else ""
+        libc = status.versions(record).get("libc6", "") if record else ""
+        libc = libc or glibc_of(files)
     if not libc and found.interpreter:  # of another distribution
         libc = _asked(found, tools)["library"].removeprefix("glibc ")
     glibc = _GLIBC.fullmatch(libc)
     return replace(found, glibc=glibc[1] if glibc else "")
+
+
+def _interpreter(files: Merged, base: BaseImage, progress: Progress) -> str:
+    """The absolute path of the image's Python, its links followed; "" for none."""
+    path = dict(base.env).get("PATH") or SYSTEM_PATH
+    for folder in path.split(":"):
+        found = files.find(f"{folder}/python3") if folder.startswith("/") else None
+        if found is not None and found[1].kind == "file" and found[1].mode & 0o111:
+            if files.find(f"{folder}/../pyvenv.cfg") is not None:
+                progress.note(
+                    f"{base.reference}: its python3 is of the virtual environment "
+                    f"{folder.removesuffix('/bin')}, whose packages will not be seen: "
+                    "ask for those that are needed"
+                )
+            return f"/{found[0]}"
+    return ""
+
+
+def glibc_of(files: Merged) -> str:
+    """The version of the image's C library as glibc itself says it, "" for none."""
+    for folder in _LIBRARIES:
+        library = files.read(f"{folder}/libc.so.6") or b""
+        if (said := _BANNER.search(library)) is not None:
+            return said[1].decode()
+    return ""
 
 
 def _code_name(release: bytes) -> str:

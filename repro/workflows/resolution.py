@@ -18,7 +18,7 @@ from repro.models.image import Image
 from repro.models.lock import CondaPackage, Interpreter, Lock, Upgrade
 from repro.models.project import AptRequest, Environment, Project
 from repro.workflows.assemble import environment_below_pip
-from repro.workflows.base import require_python
+from repro.workflows.base import require_glibc, require_python
 from repro.workflows.bases import BaseRequest, opened
 from repro.workflows.locking import Resolution, sealed
 from repro.workflows.tools import Tools
@@ -59,14 +59,17 @@ def resolve_environment(
     requests = installed.requests if installed is not None else lambda _: environment.apt
     asked = BaseRequest(project=project, tools=tools, old=old, upgrade=upgrade, requests=requests)
     with opened(asked) as base:
+        if base.image is not None and environment.conda is not None:
+            require_glibc(base.image, environment)  # before any channel is asked
         conda = (
             installed.conda()
             if installed is not None
             else _conda(project, tools, base.glibc, old, upgrade, adopted)
         )
-        python, full = _of_conda(conda.packages) or (base.python, base.python_full)
+        brought = _of_conda(conda.packages)
+        python, full = brought or (base.python, base.python_full)
         if base.image is not None:
-            require_python(base.image, full or "", environment)
+            require_python(base.image, full or "", environment, conda=brought is not None)
         found = Resolution(
             platform=project.platform,
             python=python,

@@ -241,16 +241,26 @@ files = ["out/metrics.json"]
 """
 
 
+OWN = tar_of(
+    (tar_member("opt/venv/bin/python3", tarfile.SYMTYPE, link="/usr/bin/python3"), b""),
+    (tar_member("opt/venv/pyvenv.cfg"), b"home = /usr/bin\n"),
+    (tar_member("opt/venv/lib/python3.11/site-packages/own.py"), b""),
+)
+"""An environment of the image's own, where the locked packages go."""
+
+
 @pytest.fixture
 def on_python(tiny: Cli, registry: Registry, cache: Path, tmp_path: Path) -> Cli:
     """The small project, on an image with Python: what repro itself bootstrapped."""
     record = tomllib.loads((tiny.folder / "lockfiles/linux-amd64/image.toml").read_text())
     tools = make_tools(progress=Silent(), cache_root=cache)
     base = tools.store.path(record["layers"][0]["digest"].removeprefix("sha256:")).read_bytes()
-    made = made_image([base], env=["PATH=/usr/bin:/bin"], compress=bytes)
+    made = made_image([base, OWN], env=["PATH=/opt/venv/bin:/usr/bin:/bin"], compress=bytes)
     registry.push("python", "3.11", replace(made, layer_type=made.layer_type.removesuffix("+gzip")))
     folder = tmp_path / "on-python"
     write_tiny(folder)
+    with (folder / "analysis.py").open("a") as file:
+        file.write("import importlib.util\nassert importlib.util.find_spec('own') is None\n")
     name = f"{registry.host}/python:3.11"
     (folder / "repro.toml").write_text(CONFIG.format(name=name, python="3.11"))
     return Cli(cache=cache, folder=folder)
@@ -260,6 +270,7 @@ def test_a_project_stands_on_an_image_with_python(on_python: Cli) -> None:
     answer = on_python("snapshot", "--json")
     assert answer.code == 0, answer
     assert answer.json()["python"] == "3.11"
+    assert "its python3 is of the virtual environment /opt/venv, whose packages" in answer.err
     sealed = tomllib.loads((on_python.folder / "lockfiles/linux-amd64/repro.lock").read_text())
     assert sealed["base"]["interpreter"] == "/usr/bin/python3.11"
     assert (sealed["base"]["suite"], sealed["base"]["glibc"]) == ("bookworm", "2.36")
@@ -280,8 +291,9 @@ def test_a_project_stands_on_an_image_with_python(on_python: Cli) -> None:
 def test_apt_comes_on_top_of_an_image(
     foreign: Foreign, registry: Registry, cache: Path, tmp_path: Path
 ) -> None:
-    """Through the commands; its Python is python3-minimal, so that pip's packages are refused."""
+    """Through the commands; its Python is not whole, so that pip's packages are refused."""
     layers = [foreign.store.layer_path(layer).read_bytes() for layer in foreign.image.layers]
+    layers.append(tar_of((tar_member("usr/lib/python3.11/.wh.compileall.py"), b"")))
     made = made_image(layers, env=["PATH=/usr/bin:/bin"], compress=bytes)
     registry.push("debian", "1", replace(made, layer_type=made.layer_type.removesuffix("+gzip")))
     project = Cli(cache=cache, folder=tmp_path / "project")
@@ -292,14 +304,14 @@ def test_apt_comes_on_top_of_an_image(
     (project.folder / "r.in").write_text("six\n")
     answer = project("snapshot")
     assert answer.code == 2, answer
-    assert "/usr/bin/python3.11 lacks the module " in answer.err
+    assert "/usr/bin/python3.11 lacks the module compileall" in answer.err
     config.write_text(config.read_text().replace('["r.in"]', "[]"))
     for words in (["snapshot"], ["build"]):
         answer = project(*words)
         assert answer.code == 0, (words, answer)
     record = (project.folder / "lockfiles/linux-amd64/image.toml").read_text()
-    assert [item["name"] for item in tomllib.loads(record)["layers"]][:3] == [
-        "base 1", "base 2", "apt",
+    assert [item["name"] for item in tomllib.loads(record)["layers"]][:5] == [
+        "base 1", "base 2", "base 3", "apt", "hidden",
     ]  # fmt: skip
     assert "Package: libgomp1" in (project.folder / "lockfiles/linux-amd64/apt.lock").read_text()
 

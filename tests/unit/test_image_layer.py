@@ -42,6 +42,11 @@ def content(tar: bytes, name: str) -> bytes:
         return stream.read()
 
 
+def test_a_package_hides_nothing_of_others() -> None:
+    with pytest.raises(LockError, match=r"usr/\.wh\.bin'?: no layer can hold a file of that name"):
+        canonical_bytes(foreign_tar((info("usr/.wh.bin"), b"")))
+
+
 def foreign_tar(*infos: tuple[tarfile.TarInfo, bytes]) -> bytes:
     """A tar as another program writes it."""
     file = io.BytesIO()

@@ -187,6 +187,14 @@ def test_a_wheel_may_not_replace_the_environments_python(tmp_path: Path) -> None
         written(of(store, items)[0])
 
 
+def test_a_file_that_would_hide_others_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    artifacts = put(store, data_wheel("one", {"one/.wh.data": b""}))
+    [recipe] = of(store, artifacts)
+    with pytest.raises(LockError, match=r"one/\.wh\.data'?: no layer can hold"):
+        written(recipe)
+
+
 def test_a_damaged_store_copy_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     [item] = put(store, data_wheel("a", {"a.txt": b"a" * 50}))

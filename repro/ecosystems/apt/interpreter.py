@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from repro.ecosystems.base import LayerRecipe
 from repro.errors import EngineError
-from repro.image.layer import Entry, entries_of, write_layer
+from repro.image.layer import Entry, entries_of, unmarked, write_layer
 from repro.models.image import RECIPE
 from repro.models.lock import Deb
 from repro.process import run
@@ -45,7 +45,7 @@ def recipe(debs: Iterable[Deb], *, python: str, store: Store) -> LayerRecipe:
         ]
         with ExitStack() as stack:
             held = [entry for deb in chosen for entry in _entries(deb, store, stack)]
-            write_layer(file, [*links, *held])
+            write_layer(file, unmarked([*links, *held]))
 
     return LayerRecipe(
         name=f"interpreter {python}",

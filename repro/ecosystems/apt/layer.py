@@ -18,6 +18,9 @@ from repro.store.artifacts import Store
 
 STATUS = "var/lib/dpkg/status"
 
+NAME, ON_TOP = "base", "apt"
+"""What the layers of Debian packages are called: a whole suite's, and one on top of an image."""
+
 
 def recipe(
     debs: Iterable[Deb], *, suite: str, python: str, store: Store, progress: Progress
@@ -42,7 +45,7 @@ def recipe(
                 source.seek(0)
                 canonical(source, file)
 
-    return LayerRecipe(name="base", key=key(packages, suite=suite, python=python), write=write)
+    return LayerRecipe(name=NAME, key=key(packages, suite=suite, python=python), write=write)
 
 
 def key(debs: Iterable[Deb], *, suite: str, python: str) -> str:

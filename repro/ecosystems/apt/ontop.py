@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from repro.ecosystems.apt.layer import ON_TOP
 from repro.ecosystems.apt.repository import PATHS, damaged_package, fill, require_stored
 from repro.ecosystems.apt.status import PATH as STATUS
 from repro.ecosystems.apt.status import interpreter_changed, require_added
@@ -102,7 +103,7 @@ def recipe(
                 _check(before, worked, after, packages)
                 write_changes(file, before, after, worked.touched)
 
-    return LayerRecipe(name="apt", key=key(packages, base), write=write)
+    return LayerRecipe(name=ON_TOP, key=key(packages, base), write=write)
 
 
 def key(debs: Iterable[Deb], base: BaseImage) -> str:

@@ -34,13 +34,12 @@ def recipe(
 
     def write(file: BinaryIO) -> None:
         from repro.ecosystems.conda.install import installed  # most times only a key is needed
-        from repro.image.layer import write_layer
+        from repro.image.layer import unmarked, write_layer
 
         label = f"installing {len(chosen)} conda packages"
         with progress.task(label), store.scratch() as folder:
-            write_layer(
-                file, installed(chosen, store=store, folder=folder, allow_overlap=allow_overlap)
-            )
+            found = installed(chosen, store=store, folder=folder, allow_overlap=allow_overlap)
+            write_layer(file, unmarked(found))
 
     return LayerRecipe(name=NAME, key=key(chosen, allow_overlap), write=write)
 

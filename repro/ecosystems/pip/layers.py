@@ -193,7 +193,7 @@ class _Build:
     def write(self, file: BinaryIO, group: tuple[str, ...], *, last: bool) -> None:
         """Write the layer of these packages."""
         from repro.ecosystems.pip.wheels import DAMAGED, opened
-        from repro.image.layer import write_layer
+        from repro.image.layer import unmarked, write_layer
 
         with self.lock:
             self._prepare()
@@ -207,7 +207,7 @@ class _Build:
                     entries += stack.enter_context(opened(wheel, self.plans[wheel.name]))
                     # Two wheels may hold the same source, and compile it to other bytes.
                     bytecode |= {e.path: e for e in self._bytecode(wheel, stack)}
-                write_layer(file, [*entries, *bytecode.values()])
+                write_layer(file, unmarked([*entries, *bytecode.values()]))
         except DAMAGED as error:
             named = ", ".join(wheel.filename for wheel in chosen)
             raise LockError(

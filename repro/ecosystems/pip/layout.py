@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repro.models.lock import CONDA_PREFIX, Interpreter
+from repro.models.lock import CONDA_PREFIX, VENV, Interpreter
 
 if TYPE_CHECKING:
     from repro.image.layer import Entry
 
-VENV = "opt/venv"
+PREFIX = VENV.removeprefix("/")
 """The virtual environment of Python 3, as a path in a layer."""
 
 LOCAL = "usr/local"
@@ -74,7 +74,7 @@ def of(interpreter: Interpreter) -> Layout:
     if interpreter.version.startswith("2."):
         debian = interpreter.path.startswith("/usr/bin/")
         return _shared(interpreter, LOCAL, "dist-packages" if debian else "site-packages")
-    return beside(interpreter, VENV)
+    return beside(interpreter, PREFIX)
 
 
 def beside(interpreter: Interpreter, prefix: str) -> Layout:

@@ -25,6 +25,8 @@ FOLDERS = ("", "binder/", ".binder/")
 _APT_LIMIT = 256 << 10
 _VERSION_LIMIT = 4 << 10
 _PIP = ("requirements.in", "requirements.txt")
+_LOCKS = ("uv.lock", "pylock.toml", "pixi.lock", "conda-lock.yml")
+_VENVS = (".venv", "venv", "env")
 _UNREAD = ("setup.py", "setup.cfg", "Pipfile", "pixi.toml")
 
 
@@ -108,6 +110,22 @@ def find_python(root: Path) -> Asked | None:
 def find_conda(root: Path) -> str | None:
     """Return the environment.yml to read, where there is one."""
     return _first(root, NAMES)
+
+
+def lockable_as_is(root: Path, *, has_inputs: bool) -> tuple[str, ...]:
+    """Say which pins are there that nobody reads unasked, and how each is locked as it is.
+
+    Those are other tools' locks; without inputs also a virtual environment.
+    """
+    locks = [name for name in _LOCKS if (root / name).is_file()]
+    venvs = [name for name in _VENVS if (root / name / "pyvenv.cfg").is_file()]
+    return (
+        *(f"to keep the pins of {name}: repro snapshot --adopt {name}" for name in locks),
+        *(
+            f"to lock what is installed in {name}: repro snapshot --from venv:{name}"
+            for name in venvs[: 0 if has_inputs else 1]
+        ),
+    )
 
 
 def dvc_metrics(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -59,6 +59,7 @@ def look_around(folder: Path) -> InitFacts:
     if old is not None:
         suite, python = _PYTHON_2
         notes = (*notes, f"{old} is written in Python 2: Python {python} of {suite} is proposed")
+    as_is = detect.lockable_as_is(root, has_inputs=bool(pip) or conda is not None)
     return InitFacts(
         suite=suite,
         python=python,
@@ -70,7 +71,7 @@ def look_around(folder: Path) -> InitFacts:
         data=seen.data,
         outputs=seen.written,
         metrics=seen.metrics,
-        notes=(*loaded.notes, *notes),
+        notes=(*loaded.notes, *notes, *as_is),
     )
 
 

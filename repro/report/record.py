@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repro.report import snapshot
-from repro.report.facts import facts
 from repro.report.text import file_text
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def render(result: RecordResult, *, whole: bool) -> RenderableType:
         rows.append(("inputs", ", ".join(name for name, _ in result.inputs)))
     if result.vendored:
         rows.append(("vendored", ", ".join(result.vendored)))
-    parts: list[RenderableType] = [facts(rows), snapshot.render(result.snapshot)]
+    parts: list[RenderableType] = [snapshot.render(result.snapshot, head=rows)]
     if whole:
         for name, text in (*result.inputs, *result.locks):
             parts += ["", file_text(name, text)]

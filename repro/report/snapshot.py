@@ -10,18 +10,21 @@ from repro.report.facts import facts, how_many, short
 from repro.report.text import file_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
     from repro.models.lock import Seal
     from repro.models.outcome import SnapshotResult
 
 
-def render(result: SnapshotResult) -> RenderableType:
-    """Lay it out for a person: the lock, then the changes against the one before."""
+def render(result: SnapshotResult, *, head: Sequence[tuple[str, str]] = ()) -> RenderableType:
+    """Lay it out for a person: `head`, the lock, then the changes against the one before."""
     from rich.console import Group
 
     lock = result.lock
     rows = [
+        *head,
         ("lock", f"{result.folder} ({short(lock.key)}), {_what_happened(result)}"),
         ("packages", how_many(lock.counts)),
         ("base", base(lock.seal)),

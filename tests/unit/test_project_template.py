@@ -248,3 +248,22 @@ def test_a_script_in_python_2_proposes_python_2(tmp_path: Path, line: str) -> No
 def test_python_2_is_not_proposed_without_need(tmp_path: Path, files: Mapping[str, str]) -> None:
     write(tmp_path, files)
     assert look_around(tmp_path).python == "3.11"
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"uv.lock": "", "requirements.in": "six"}, ("--adopt uv.lock",)),
+        ({"pixi.lock": "", ".venv/pyvenv.cfg": ""}, ("--adopt pixi.lock", "--from venv:.venv")),
+        ({"venv/pyvenv.cfg": ""}, ("--from venv:venv",)),
+        ({"venv/pyvenv.cfg": "", "requirements.in": "six"}, ()),
+        ({"venv/pyvenv.cfg": "", "environment.yml": "channels: [c]\ndependencies: [python]"}, ()),
+        ({"env/activate": ""}, ()),
+    ],
+)
+def test_pins_that_are_there_already_are_named(
+    tmp_path: Path, files: dict[str, str], says: tuple[str, ...]
+) -> None:
+    write(tmp_path, files)
+    notes = [note for note in look_around(tmp_path).notes if "repro snapshot --" in note]
+    assert [note.partition("repro snapshot ")[2] for note in notes] == list(says)

@@ -179,7 +179,8 @@ def test_the_environment_of_a_run_is_documented() -> None:
 
     text = (DOCS / "reference" / "environment-variables.md").read_text()
     part = text.split("\n## Set in a run\n")[1]
-    image = Image(layers=(), config=b"", manifest=b"", env=(("LANG", ""), ("PATH", "")))
+    set_by_image = (("CONDA_PREFIX", ""), ("LANG", ""), ("PATH", ""))
+    image = Image(layers=(), config=b"", manifest=b"", env=set_by_image)
     environment = Environment(suite="bookworm", python="3.11")
     project = Project(root=ROOT, name="x", config=None, environment=environment)
     first_column = " ".join(re.findall(r"^\| (`.*?`) \|", part, re.MULTILINE))
@@ -295,3 +296,12 @@ def test_a_page_that_shows_something_else(
         consoles.check(page, tmp_path, dict(os.environ))
     assert page.read_text() == PAGE
     consoles.check(page, tmp_path, dict(os.environ))
+
+
+def test_every_key_of_the_seal_is_documented() -> None:
+    page = (DOCS / "reference/files.md").read_text()
+    section = page.partition("### repro.lock")[2].partition("\n### ")[0]
+    parser = (ROOT / "repro/locks/seal.py").read_text().partition("table.only(")[2]
+    keys = set(re.findall(r'"([a-z-]+)"', parser.partition(")")[0])) - {"schema", "needs"}
+    assert {"base", "as-of"} < keys
+    assert [key for key in sorted(keys) if not re.search(rf"`\[*{key}\]*`", section)] == []

@@ -107,8 +107,8 @@ class Repository:
         except NetworkError as error:
             if error.status == 400:  # it speaks TLS
                 return f"https://{self._host}"
-            if error.status is None:
-                raise self._explained(error, self.reference.version) from error
+            if error.status is None:  # nobody answered: whoever asked says for which image
+                raise
         return f"http://{self._host}"
 
     @cached_property

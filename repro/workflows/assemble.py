@@ -296,10 +296,10 @@ def image_environment(lock: Lock) -> tuple[tuple[str, str], ...]:
     base = dict(lock.seal.base.env) if lock.seal.base is not None else {}
     interpreter = lock.interpreter
     first: list[str] = []
+    if not (interpreter is None or interpreter.conda or interpreter.version.startswith("2.")):
+        first.append(f"{VENV}/bin")  # before conda's tools: it has the lock's Python
     if lock.conda:
         first.append(f"{CONDA_PREFIX}/bin")
         base["CONDA_PREFIX"] = CONDA_PREFIX
-    elif interpreter is not None and not interpreter.version.startswith("2."):
-        first.append(f"{VENV}/bin")
     path = ":".join([*first, base.get("PATH", SYSTEM_PATH)])
     return tuple(sorted({"LANG": "C.UTF-8", **base, "PATH": path}.items()))

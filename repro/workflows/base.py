@@ -233,7 +233,7 @@ def _found(
             raise
         tools.progress.note(
             f"{reference}: pinned from the docker engine: {error.message}"
-            + ("" if held.digest != held.id else f"; no registry has it, so it is {held.id}")
+            + ("" if held.digest != held.id else f"; {_unpushed(error)}, so it is {held.id}")
         )
         return held, None
     base = BaseImage(
@@ -244,6 +244,11 @@ def _found(
         env=remote.configuration.env,
     )
     return base, (repository, remote)
+
+
+def _unpushed(error: NetworkError) -> str:
+    """Say why an image has no digest; only a registry that answered knows that it has it not."""
+    return "no registry has it" if error.status == 404 else "no digest of it is known here"
 
 
 def _held(reference: Reference, tools: Tools) -> BaseImage | None:

@@ -14,6 +14,7 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 
 from repro.engines.base import Engine
+from repro.errors import NetworkError
 from repro.models.execution import Job
 from repro.models.image import Image
 from repro.models.project import Limits
@@ -196,6 +197,25 @@ def test_an_image_that_only_the_engine_has_is_pinned_by_its_id(
         assert contents(tools, base) == layers
         fresh = make_tools(progress=notes, cache_root=tmp_path / "fresh")
         assert contents(fresh, base) == layers
+    finally:
+        daemon.remove_image(name)
+
+
+def test_a_registry_that_does_not_answer_is_named_once_and_says_nothing_of_the_image(
+    daemon: docker.APIClient, tmp_path: Path
+) -> None:
+    layer = tar_of((tar_member("one"), b"1"))
+    made = made_image([layer])
+    name = "127.0.0.1:1/gone/here:1"
+    with pytest.raises(NetworkError) as caught:
+        pin(name, make_tools(progress=Notes(), cache_root=tmp_path / "cache"))
+    assert caught.value.message.count(name) == 1
+    loaded(daemon, made, [layer], name)
+    try:
+        notes = Notes()
+        pin(name, make_tools(progress=notes, cache_root=tmp_path / "cache"))
+        assert f"no digest of it is known here, so it is {made.id}" in notes.said[-1]
+        assert not any("no registry has it" in note for note in notes.said)
     finally:
         daemon.remove_image(name)
 

@@ -36,7 +36,7 @@ def recipe(
         from repro.ecosystems.conda.install import installed  # most times only a key is needed
         from repro.image.layer import unmarked, write_layer
 
-        label = f"installing {len(chosen)} conda packages"
+        label = f"installing {len(chosen)} conda package{'' if len(chosen) == 1 else 's'}"
         with progress.task(label), store.scratch() as folder:
             found = installed(chosen, store=store, folder=folder, allow_overlap=allow_overlap)
             write_layer(file, unmarked(found))

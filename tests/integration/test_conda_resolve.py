@@ -104,6 +104,21 @@ def test_a_pin_that_the_channel_has_no_more_stands_too(channel: CondaChannel, ho
         assert versions(gone) == {"libtiny": "1.3.0"}
 
 
+def test_of_two_channels_with_one_package_a_pin_stays_at_its_own(
+    channel: CondaChannel, home: Path
+) -> None:
+    with serving_channel("mirror") as mirror:
+        asked = query(channel.address, "libtiny 1.2.*", "toolz")
+        both = replace(asked.request, channels=(channel.address, mirror.address))
+        asked = replace(asked, request=both)
+        first = solved(home, asked)
+        assert {one.channel for one in first.packages} == {channel.address}
+        asked = replace(asked, previous=first.packages)
+        assert solved(home, asked).packages == first.packages
+        moved = tuple(replace(one, channel="https://example.org/gone") for one in first.packages)
+        assert solved(home, replace(asked, previous=moved)).packages == first.packages
+
+
 def changed(channel: CondaChannel, change: Callable[[dict[str, Any]], object]) -> None:
     """Serve another index of linux-64."""
     path = "/channel/linux-64/repodata.json"

@@ -48,7 +48,9 @@ async def _solved(job: Mapping[str, Any]) -> dict[str, Any]:
         groups = await gateway.query(
             sources, platforms, names, recursive=False, channel_relations="disabled"
         )
-        known = {_identity(record): record for group in groups for record in group}
+        known: dict[tuple[str, str, str], list[RepoDataRecord]] = {}
+        for record in (record for group in groups for record in group):
+            known.setdefault(_identity(record), []).append(record)
         locked = [_kept(item, known) for item in job["locked"]]
     as_of = datetime.fromtimestamp(job["as_of"], UTC) if job["as_of"] is not None else None
     records = await rattler.solve(
@@ -99,14 +101,17 @@ def _identity(record: RepoDataRecord) -> tuple[str, str, str]:
 
 
 def _kept(
-    item: Mapping[str, Any], known: Mapping[tuple[str, str, str], RepoDataRecord]
+    item: Mapping[str, Any], known: Mapping[tuple[str, str, str], Sequence[RepoDataRecord]]
 ) -> RepoDataRecord:
-    """The record of a locked package: the channel's, or what the lock says where it has none."""
+    """The record of a locked package: its channel's, else the first one that has it.
+
+    What the lock says where none has it.
+    """
     import rattler
 
-    found = known.get((item["subdir"], item["filename"], item["sha256"]))
-    if found is not None:
-        return found
+    found = known.get((item["subdir"], item["filename"], item["sha256"]), ())
+    if found:
+        return next((one for one in found if one.url == item["address"]), found[0])
     return rattler.RepoDataRecord(
         package_record=rattler.PackageRecord(
             name=item["name"],

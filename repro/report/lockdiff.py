@@ -31,9 +31,9 @@ def summary(diff: LockDiff) -> str:
     counts = Counter(change.ecosystem for change in diff.changes)
     if not counts:
         return "the same, package for package"
-    nouns = {"pip": "pip package", "apt": "apt package", "base": "base setting"}
+    nouns = {name: f"{name} package" for name in ("apt", "conda", "pip")}
     parts = [
-        "Python" if name == "python" else counted(counts[name], nouns.get(name, f"{name} entry"))
+        "Python" if name == "python" else counted(counts[name], nouns.get(name, f"{name} setting"))
         for name in sorted(counts, key=_rank)
     ]
     return f"{', '.join(parts)} {'differs' if len(diff.changes) == 1 else 'differ'}"

@@ -41,6 +41,12 @@ def test_many_changes_are_counted() -> None:
     assert len(lockdiff.lines(many, 80)) == 31
 
 
+def test_packages_of_conda_are_counted_as_such() -> None:
+    changes = tuple(change("conda", name, "1 h0_0", "2 h0_0") for name in ("libtiny", "six"))
+    assert lockdiff.summary(LockDiff(changes=changes[:1])) == "1 conda package differs"
+    assert lockdiff.summary(LockDiff(changes=changes)) == "2 conda packages differ"
+
+
 def test_no_change() -> None:
     assert to_string(lockdiff.render(LockDiff(changes=()))) == (
         "environment  the same, package for package\n"

@@ -16,10 +16,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from repro.errors import LocalError, LockError
 from repro.image.layer import Entry
-from repro.image.merged import Merged
-
-MOST_WHOLE = 64 << 20
-"""Bytes of what is read at once: dpkg's status of a large machine has 5 MiB."""
+from repro.image.merged import MOST_WHOLE, Merged
 
 _PIECE = 1 << 20
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENXIO)

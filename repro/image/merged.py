@@ -16,6 +16,9 @@ from repro.files import local_errors, open_regular
 from repro.image.layer import DAMAGED, WHITEOUT, Entry, collected, entries_of, resolved
 
 OPAQUE = ".wh..wh..opq"
+MOST_WHOLE = 64 << 20
+"""Bytes of a file that is read at once: dpkg's status of a large machine has 5 MiB."""
+
 _LINKS = 40
 """Symbolic links that are followed on the way to one file, as the kernel does."""
 
@@ -79,10 +82,18 @@ class Merged:
         return tuple(sorted(self._below.get(found[0], ()))) if found[1].kind == "dir" else ()
 
     def read(self, path: str) -> bytes | None:
-        """Return the content of a file of the image, through its links; None: no such file."""
+        """Return the content of a file of the image, through its links; None: no such file.
+
+        Raises LockError for one of more than MOST_WHOLE bytes.
+        """
         found = self.find(path)
         if found is None or found[1].kind != "file":
             return None
+        if found[1].length > MOST_WHOLE:
+            raise LockError(
+                f"the image's /{found[0]} has {found[1].length:,} bytes",
+                hint="no real one has; do not trust that image",
+            )
         with found[1].open() as file:
             return file.read()
 

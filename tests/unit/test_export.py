@@ -175,6 +175,14 @@ def test_a_suite_of_ubuntu_has_its_own_base_and_components() -> None:
     assert bill["components"][0]["purl"].startswith("pkg:deb/ubuntu/libc6@")
 
 
+def test_what_an_image_has_where_packages_go_is_removed() -> None:
+    text = text_of(lock(NUMPY, conda=(PYTHON,), base=BASE, python="3.12"))
+    assert text.index("rm -rf /opt/conda\n") < text.index("COPY --from=conda /opt/conda")
+    text = text_of(lock(NUMPY, base=BASE, python="3.12"))
+    assert text.index("rm -rf /opt/venv\n") < text.index("-m venv --without-pip")
+    assert "rm -rf /opt" not in text_of(lock(NUMPY))
+
+
 def test_python_2_has_no_virtual_environment() -> None:
     text = text_of(ENVIRONMENTS[1])
     assert "venv --without-pip" not in text

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from repro.ecosystems.base_image import hiding
-from repro.errors import UsageError
+from repro.errors import LockError, UsageError
 from repro.image.layer import Entry
 from repro.image.merged import Merged
 from repro.models.lock import BaseImage
@@ -80,6 +80,14 @@ def test_the_c_library_says_itself_what_it_is(text: bytes, version: str) -> None
         }
     )
     assert glibc_of(files) == version
+
+
+def test_no_more_is_read_of_an_image_than_a_real_one_has() -> None:
+    path = "etc/os-release"
+    files = Merged()
+    files.lay({path: Entry(path=path, mode=0o644, kind="file", data=io.BytesIO, size=1 << 30)})
+    with pytest.raises(LockError, match="the image's /etc/os-release has 1,073,741,824 bytes"):
+        files.read(path)
 
 
 def test_a_layer_that_hides_is_a_whiteout_of_each_folder() -> None:

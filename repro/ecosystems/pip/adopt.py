@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from repro.ecosystems.pip.request import PipRequest, PipResolution, input_names
+from repro.ecosystems.pip.request import PipRequest, PipResolution, Provided, input_names
 from repro.ecosystems.pip.tags import markers
 from repro.errors import LockError, UsageError
 from repro.locks.foreign.select import fitting
@@ -38,16 +38,18 @@ def adopt(lock: ForeignLock, request: PipRequest, resolve: Resolve) -> Adopted:
     """Return the lock's own versions and files for this interpreter, as the inputs need them.
 
     `resolve` is the resolution with its collaborators. Raises LockError naming the first
-    requirement that the lock does not meet, a package that cannot be taken over, a file that no
-    index lists under one of the lock's hashes, and packages that nothing asks for where the
-    lock's format has no reason to hold any. NetworkError as the resolution.
+    requirement that the lock does not meet, a package that is there already or that cannot be
+    taken over, a file that no index lists under one of the lock's hashes, and packages that
+    nothing asks for where the lock's format has no reason to hold any. NetworkError as the
+    resolution.
     """
     environment = markers(request.target)
     pins = {pin.name: pin for pin in fitting(lock, environment)}
     sets = request.environment.pip
     where = input_names(sets)
-    there = {one.name for one in request.provided}
+    there = {one.name: one for one in request.provided}
     _require_met(lock, pins, sets, environment, there)
+    _require_apart(lock, pins, sets, environment, there)
     taken = [pin for pin in pins.values() if pin.refusal is None]
     held = replace(
         request,
@@ -107,6 +109,31 @@ def _require_met(
             raise LockError(
                 f"{path} asks for {_plain(requirement)}, and {lock.path} has {pin.version}",
                 hint="lock it anew with its own tool; or let repro resolve: repro snapshot",
+            )
+
+
+def _require_apart(
+    lock: ForeignLock,
+    pins: Mapping[str, ForeignPin],
+    sets: tuple[RequirementSet, ...],
+    environment: Mapping[str, str],
+    there: Mapping[str, Provided],
+) -> None:
+    """Raise LockError for a package of the lock that is there already, naming both versions.
+
+    In a lock that may hold more than is needed that counts where it is asked for in another one.
+    """
+    asked = {
+        canonicalize_name(requirement.name)
+        for _, requirement, constraint in _requirements(sets, environment)
+        if not constraint
+    }
+    for name in sorted(pins.keys() & there.keys()):
+        pin, one = pins[name], there[name]
+        if not lock.partial or (name in asked and pin.version != one.version):
+            raise LockError(
+                f"{lock.path} has {name} {pin.version} for pip, and {one.by} is already there",
+                hint=f"leave {name} to one of them, and lock that anew with its own tool",
             )
 
 

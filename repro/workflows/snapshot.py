@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ from repro.errors import LockError, UsageError
 from repro.locks import apt, requirements, seal, toml
 from repro.models.lock import Lock, PipArtifact, Upgrade
 from repro.models.outcome import SnapshotResult
-from repro.models.project import PLATFORM, Project, platform_of
+from repro.models.project import PLATFORM, PLATFORMS, Project, platform_of
 from repro.workflows.adoption import Adoption, write_inputs
 from repro.workflows.lockfiles import conda_packages, lock_state, read_lock, read_parts
 from repro.workflows.locking import Resolution, differs, sealed, write_locks
@@ -75,7 +75,7 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
             _settled(old, lock, options)
             for old, lock in zip(olds, sealed(project.environment, resolutions), strict=True)
         ]
-        notes = (*(note for old in olds for note in old.notes), *said)
+        notes = (*(note for old in olds for note in old.notes), *said, *left_over(project))
         notes += tuple(dict.fromkeys(note for found in resolutions for note in found.notes))
         written = not options.dry_run and differs(project, locks)
         if written:
@@ -111,6 +111,18 @@ def _by_platform(project: Project) -> tuple[Project, ...]:
     """Return the project as each of its platforms sees it, the host's own first."""
     named = sorted(project.environment.platforms, key=lambda name: (name != PLATFORM, name))
     return tuple(replace(project, platform=name) for name in named)
+
+
+def left_over(project: Project) -> Iterator[str]:
+    """Yield what to say of locks for a platform that the project no longer has."""
+    for known in PLATFORMS:
+        folder = replace(project, platform=known.name).lock_folder
+        named = known.name in project.environment.platforms
+        if not named and (folder / seal.SEAL).is_file():
+            yield (
+                f"{folder.relative_to(project.root)} is of no platform of this project any more: "
+                "remove it from version control"
+            )
 
 
 def _resolution(

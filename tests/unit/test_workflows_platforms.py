@@ -14,6 +14,7 @@ from repro.models.lock import Deb, Lock
 from repro.models.project import PLATFORM, PLATFORMS, Environment, Project, platform_of
 from repro.workflows.lockfiles import fresh_lock, lock_state, read_lock
 from repro.workflows.locking import Resolution, all_files, sealed
+from repro.workflows.snapshot import left_over
 from repro.workflows.vendor import all_locks
 
 [OTHER] = [platform.name for platform in PLATFORMS if platform.name != PLATFORM]
@@ -94,3 +95,11 @@ def test_vendoring_asks_for_every_platforms_lock(tmp_path: Path) -> None:
     [own] = written(project(tmp_path, PLATFORM))
     with pytest.raises(LockError, match=f"lockfiles/{OTHER}: no lock yet"):
         tuple(all_locks(project(tmp_path, PLATFORM, OTHER), own))
+
+
+def test_the_lock_of_a_platform_that_was_taken_away_is_named(tmp_path: Path) -> None:
+    both = project(tmp_path, PLATFORM, OTHER)
+    written(both)
+    assert list(left_over(both)) == []
+    [note] = left_over(project(tmp_path, PLATFORM))
+    assert note.startswith(f"lockfiles/{OTHER} is of no platform")

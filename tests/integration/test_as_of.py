@@ -165,7 +165,7 @@ def test_a_past_that_changed_is_refused(past: Past) -> None:
 
 def test_an_address_in_the_configuration_goes_first(past: Past) -> None:
     past.ask("as-of = 2025-06-01", '\n[apt]\nsnapshot = "http://127.0.0.1:9"\n')
-    assert_refused(past.cli("snapshot"), 6, "127.0.0.1:9", "as-of 2025-06-01")
+    assert_refused(past.cli("snapshot"), 6, "127.0.0.1:9", "as-of 2025-06-01", "does not give")
     past.ask("as-of = 2025-06-01", f'\n[apt]\nsnapshot = "{past.server.address}"\n')
     past.snapshot()
     assert past.locked()["tzdata"] == "2025a-1"
@@ -173,7 +173,7 @@ def test_an_address_in_the_configuration_goes_first(past: Past) -> None:
 
 def test_a_state_that_is_not_kept_or_is_later(past: Past) -> None:
     past.ask("as-of = 2000-01-01")
-    assert_refused(past.cli("snapshot"), 6, "as-of 2000-01-01", "bookworm", "HTTP 404")
+    assert_refused(past.cli("snapshot"), 6, "as-of 2000-01-01", "has no bookworm", "HTTP 404")
     release = "dists/bookworm/InRelease"
     past.server.replies[f"/archive/debian/20000101T000000Z/{release}"] = redirect(
         f"/archive/debian/{MAY}/{release}"

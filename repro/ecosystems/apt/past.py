@@ -74,11 +74,7 @@ def sources_as_of(
         try:
             past = _state(sources, known[archive], timestamp(moment), release, http)
         except NetworkError as error:
-            raise NetworkError(
-                f"as-of {moment}: the snapshot archive has no {suite} of {archive} of then: "
-                f"{error.message}",
-                hint=error.hint or "take another day (as-of), or another archive: [apt] snapshot",
-            ) from error
+            raise _not_had(error, f"{suite} of {archive}", moment) from error
         mirrors.append(
             Mirror(
                 archive=archive,
@@ -104,7 +100,7 @@ def _state(sources: AptSources, template: str, asked: str, release: str, http: H
         parts = str(response.url).split("/")  # where it was led to
     found = [part for part in parts if TIMESTAMP.fullmatch(part)]
     if not found or found[-1] > asked:
-        raise NetworkError("it leads to no state of then")
+        raise NetworkError("it leads to no state of then", status=404)
     return found[-1]
 
 
@@ -114,5 +110,17 @@ def _on_disk(folder: Path, asked: str) -> str:
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     found = [name for name in names if TIMESTAMP.fullmatch(name) and name <= asked]
     if not found:
-        raise NetworkError(f"no state up to {asked} in {folder}")
+        raise NetworkError(f"no state up to {asked} in {folder}", status=404)
     return found[-1]
+
+
+def _not_had(error: NetworkError, what: str, moment: str) -> NetworkError:
+    """Say that the archive has no such state; only one that answered knows it."""
+    if error.status not in (404, 410):
+        said = f"as-of {moment}: the snapshot archive does not give {what}: {error.message}"
+        return NetworkError(said, hint=error.hint, status=error.status)
+    return NetworkError(
+        f"as-of {moment}: the snapshot archive has no {what} of then: {error.message}",
+        hint="take another day (as-of), or another archive: [apt] snapshot",
+        status=error.status,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +41,7 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
     missing = [recipe for recipe in recipes if store.layer(recipe.key) is None]
     made: dict[str, Layer] = {}
     if missing:
-        with store.lock(f"build-{below[-1].key}", what="building the environment's layers"):
+        with store.lock(build_lock(below), what="building the environment's layers"):
             # another process may have made them meanwhile
             missing = [recipe for recipe in missing if store.layer(recipe.key) is None]
             try:
@@ -53,6 +54,12 @@ def assemble(project: Project, lock: Lock, tools: Tools) -> tuple[Image, int]:
             made = _make(missing, below, lock, tools, beside=builder.compiler is not None)
     layers = [made.get(recipe.key) or _require(store, recipe) for recipe in recipes]
     return _image(lock, tuple(layers)), len(made)
+
+
+def build_lock(below: Sequence[LayerRecipe]) -> str:
+    """Return the name of the lock for making these layers: others need not wait for it."""
+    keys = "\n".join(recipe.key for recipe in below)
+    return f"build-{hashlib.sha256(keys.encode()).hexdigest()}"
 
 
 def _lost(store: Store, missing: Sequence[LayerRecipe], error: NetworkError) -> LockError | None:

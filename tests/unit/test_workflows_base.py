@@ -14,6 +14,7 @@ from repro.image.layer import Entry
 from repro.image.merged import Merged
 from repro.models.lock import BaseImage
 from repro.models.project import CondaRequest, Environment, RequirementSet
+from repro.workflows.assemble import build_lock
 from repro.workflows.base import glibc_of, require_glibc, require_python
 
 BASE = BaseImage(
@@ -99,3 +100,10 @@ def test_a_layer_that_hides_is_a_whiteout_of_each_folder() -> None:
         found = tar.getnames()
     assert found == ["opt", "opt/.wh.conda", "opt/.wh.venv"]
     assert recipe.key == hiding(("/opt/conda", "/opt/venv")).key != hiding(("/opt/venv",)).key
+
+
+def test_builds_on_different_images_do_not_wait_for_each_other() -> None:
+    hidden = hiding(("/opt/venv",))
+    one, other = (replace(hidden, name="base 1", key=digit * 64) for digit in "12")
+    assert build_lock((one, hidden)) == build_lock((one, hidden))
+    assert build_lock((one, hidden)) != build_lock((other, hidden))

@@ -156,7 +156,7 @@ def test_the_same_bytes_wherever_and_by_whom_they_are_made(conda_channel: CondaC
     try:
         code = top / "code"
         shutil.copytree(Path(repro.__file__).parent, code / "repro")
-        for name in ("rattler", "zstandard"):
+        for name in ("certifi", "rattler", "zstandard"):
             shutil.copytree(Path(sysconfig.get_paths()["platlib"], name), code / name)
         first = made(top / "one", conda_channel, sys.executable, code)
         nobody = {"user": 65534, "group": 65534, "umask": 0o077}

@@ -8,7 +8,6 @@ from functools import cache
 
 from repro.ecosystems.apt.resolve import AptIndex, AptResolution
 from repro.ecosystems.conda.request import CondaQuery, CondaResolution
-from repro.ecosystems.pip.adopt import adopt
 from repro.ecosystems.pip.builder import Builder
 from repro.ecosystems.pip.request import PipRequest, PipResolution, Provided
 from repro.ecosystems.pip.resolve import resolve
@@ -204,6 +203,8 @@ def _pip(
     if adopted is None:
         with tools.progress.task("resolving Python packages"):
             return resolved(request), ()
+    from repro.ecosystems.pip.adopt import adopt  # most snapshots adopt nothing
+
     with tools.progress.task(f"taking over {adopted.path}"):
         found = adopt(adopted, request, resolved)
     return found.resolution, (*adopted.notes, *found.notes)

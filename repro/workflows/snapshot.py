@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
@@ -15,11 +16,13 @@ from repro.locks import apt, requirements, seal, toml
 from repro.models.lock import Lock, PipArtifact, Upgrade
 from repro.models.outcome import SnapshotResult
 from repro.models.project import PLATFORM, PLATFORMS, Project, platform_of
-from repro.workflows.adoption import Adoption, write_inputs
 from repro.workflows.lockfiles import conda_packages, lock_state, read_lock, read_parts
 from repro.workflows.locking import Resolution, differs, sealed, write_locks
 from repro.workflows.resolution import resolve_environment
 from repro.workflows.tools import Tools
+
+if TYPE_CHECKING:
+    from repro.workflows.adoption import Adoption
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +83,8 @@ def snapshot(project: Project, tools: Tools, options: SnapshotOptions) -> Snapsh
         written = not options.dry_run and differs(project, locks)
         if written:
             if adoption is not None:
+                from repro.workflows.adoption import write_inputs  # most snapshots adopt nothing
+
                 write_inputs(adoption)
             notes += write_locks(project, tools, locks)
     results = [

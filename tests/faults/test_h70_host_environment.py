@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.support import TINY_ANALYSIS, Cli
@@ -72,3 +75,21 @@ def test_who_needs_it_fails(tiny: Cli, engine: str, need: str, says: str) -> Non
     (tiny.folder / "analysis.py").write_text(need)
     answer = faulted(tiny, "--engine", engine, "verify", code=4, says=["status 1", says], env=CI)
     assert "secretsecret" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize("engine", ["sandbox", "docker"])
+def test_h70_signals_that_the_host_ignores(tiny: Cli, engine: str) -> None:
+    """As under nohup, and as a shell starts what is in the background."""
+    look = "grep -E '^Sig(Ign|Blk):' /proc/self/status"
+    ignoring = ["sh", "-c", 'trap "" HUP INT QUIT USR1; exec "$@"', "sh"]
+    words = ["--engine", engine, "run", "--", "sh", "-c", look]
+    done = subprocess.run(
+        [*ignoring, sys.executable, "-m", "repro", *words],
+        cwd=tiny.folder,
+        env=tiny.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    none = "0" * 16
+    assert done.stdout.split() == ["SigBlk:", none, "SigIgn:", none]

@@ -22,7 +22,7 @@ FILES = {
     "apt.txt": "jq\n# caf\u00e9\n",
     ".python-version": "3.11\n# caf\u00e9\n",
     "runtime.txt": "python-3.11\n# caf\u00e9\n",
-    "environment.yml": "# caf\u00e9\nname: x\n",
+    "environment.yml": "# caf\u00e9\nname: x\nchannels: [a]\ndependencies:\n  - numpy\n",
     "dvc.yaml": "# caf\u00e9\nstages: {}\n",
 }
 

@@ -21,7 +21,8 @@ import sys
 NEWNS, NEWUSER, NEWPID = 0x00020000, 0x10000000, 0x20000000  # sched.h
 MS_NOSUID, MS_NODEV, MS_RDONLY, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 1, 4096, 16384, 1 << 18
 SET_PDEATHSIG, SET_DUMPABLE = 1, 4  # prctl.h
-SIGINT, SIGQUIT, SIGKILL, SIGPIPE, SIGXFSZ = 2, 3, 9, 13, 25  # signal.h
+SIGINT, SIGQUIT, SIGKILL = 2, 3, 9  # signal.h
+SIG_SETMASK, SIGNAL_SET = 2, 128  # signal.h: what to do, bytes of a sigset_t
 SIG_DFL, SIG_IGN = 0, 1
 # The numbers of the new mount interface are the same on every architecture.
 MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 429, 430, 431, 432
@@ -196,11 +197,20 @@ def confine(job: Launch) -> None:
         if most == resource.RLIM_INFINITY:
             most = max(soft, hard)
         resource.setrlimit(limit, (min(soft, most), min(hard, most)))  # only root may raise it
-    # Python ignores these two, and "ignored" would pass through exec into the analysis.
-    handle(SIG_DFL, SIGPIPE, SIGXFSZ)
+    # Python ignores SIGPIPE and SIGXFSZ, nohup and shells others for what is in the background:
+    # "ignored" and "blocked" would pass through exec into the analysis.
+    handle(SIG_DFL, *ignored())
+    libc.sigprocmask(SIG_SETMASK, bytes(SIGNAL_SET), None)
     if job["interactive"]:
         # The keys of the terminal belong to the program inside, not to bwrap.
         handle(SIG_IGN, SIGINT, SIGQUIT)
+
+
+def ignored() -> list[int]:
+    """Return the signals that this process ignores (proc(5), SigIgn)."""
+    with open("/proc/self/status") as status:
+        [mask] = [int(line.split()[1], 16) for line in status if line.startswith("SigIgn:")]
+    return [number for number in range(1, 65) if mask >> (number - 1) & 1]
 
 
 def handle(how: int, *signals: int) -> None:

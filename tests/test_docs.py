@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ import pytest
 from repro import errors
 from repro.cli.group import COMMANDS, cli
 from repro.cli.session import Session
+from repro.locks import seal
 from repro.models.project import SUITES
 from repro.models.verdict import Change, Verdict
 from repro.project import config, judging
@@ -301,7 +303,7 @@ def test_a_page_that_shows_something_else(
 def test_every_key_of_the_seal_is_documented() -> None:
     page = (DOCS / "reference/files.md").read_text()
     section = page.partition("### repro.lock")[2].partition("\n### ")[0]
-    parser = (ROOT / "repro/locks/seal.py").read_text().partition("table.only(")[2]
+    parser = inspect.getsource(seal.parse).partition("table.only(")[2]
     keys = set(re.findall(r'"([a-z-]+)"', parser.partition(")")[0])) - {"schema", "needs"}
     assert {"base", "as-of"} < keys
     assert [key for key in sorted(keys) if not re.search(rf"`\[*{key}\]*`", section)] == []

@@ -40,8 +40,9 @@ def test_d27_a_dead_mirror_is_survived_by_whoever_has_the_bytes(
     by_folder, by_store, by_archive, *rest = sorted(world.debs, key=lambda deb: deb.size)
     for deb in (by_folder, by_store, by_archive):
         world.server.replies[on_mirror(deb)] = Reply(status=how or 404)
+    config = world.cli.folder / "repro.toml"
+    config.write_text(f'vendor = "vendor"\n{config.read_text()}')
     if how is None:
-        config = world.cli.folder / "repro.toml"
         dead = 'mirror = "http://127.0.0.1:9"'
         config.write_text(re.sub(r"^mirror = .*$", dead, config.read_text(), flags=re.MULTILINE))
     for deb in rest if how is None else ():
